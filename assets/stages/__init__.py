@@ -1,0 +1,21 @@
+"""The stages that every workload passes, in order: one module each, which builds the stage's assets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assets.stages import decisions, features, monitoring, outcomes, raw, scoring, training
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from automation.workload import Workload
+
+
+def build(workload: Workload) -> list[dg.AssetsDefinition]:
+    """Every asset of the workload, stage by stage."""
+    return [
+        asset
+        for stage in (raw, features, training, scoring, decisions, outcomes, monitoring)
+        for asset in stage.build(workload)
+    ]

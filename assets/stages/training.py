@@ -1,0 +1,295 @@
+"""Training: the set as of a day, a candidate trained from it, and the champion that passed the candidate's gates.
+
+Partitioned by as-of day: partition D is made of what was known before D begins, and D is the first day the champion
+of that partition may decide.
+"""
+
+import hashlib
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from assets.stages.declaration import days_before, declared, key
+from assets.stages.feature_store import FeatureStoreResource
+from assets.stages.features import FEATURE_VIEWS
+from assets.stages.vectors import vectors
+from automation import evaluation, gates, plots
+from automation.calendar import Days
+from automation.lakehouse import DAY, Lakehouse, digest
+from automation.models import BoostedModel, Fitted
+from automation.registry import TrainingRecord
+from automation.resources import LakehouseResource, ModelRegistryResource
+from automation.rollout.promotion import Champion, champion_on, promote
+from automation.workload import Delivery, Stage, Workload
+
+TRAINING_SET, CANDIDATE, CHAMPION = "training_set", "candidate_model", "champion"
+LABEL = "label"
+
+NOTHING_LOST = gates.Gate("nothing_lost", "Each labelled case is in the training set or left out for a stated reason.")
+BASE_RATE = gates.Gate("beats_base_rate", "The candidate's Brier score beats predicting the base rate for everybody.")
+SIMPLE_RULE = gates.Gate("beats_simple_rule", "The candidate ranks cases better than the workload's simple rule.")
+CALIBRATED = gates.Gate("calibrated", "What it predicts is what happens, within the declared calibration error.")
+NO_LEAK = gates.Gate("no_leak", "No single feature explains nearly everything: that would be the outcome in disguise.")
+CANDIDATE_GATES = (BASE_RATE, SIMPLE_RULE, CALIBRATED, NO_LEAK)
+
+
+def build(workload: Workload) -> list[dg.AssetsDefinition]:
+    return [_training_set(workload), _candidate(workload), _champion(workload)]
+
+
+def _as_of(context: dg.AssetExecutionContext) -> date:
+    return date.fromisoformat(context.partition_key)
+
+
+def _history(workload: Workload, as_of: date) -> Days:
+    if as_of <= workload.calendar.start:
+        raise NoHistoryError(
+            f"Nothing is known before {as_of}: the data of {workload.name} begins on that day or later."
+        )
+    return Days(workload.calendar.start, as_of - timedelta(days=1))
+
+
+def labelled_cases(lake: Lakehouse, workload: Workload, as_of: date) -> pl.DataFrame:
+    """The cases whose label was known before ``as_of`` begins, with it, in the order a recipe is given them.
+
+    Raises:
+        NoHistoryError: the data begins on that day or later.
+    """
+    spec, history = workload.spec, _history(workload, as_of)
+    # Law 3 for labels: a partition holds what became known on its day, so all of these were known by then.
+    labels = lake.read(workload.name, spec.labels.table, history, [spec.case_key, LABEL])
+    cases = lake.read(workload.name, spec.cases.table, history)
+    return cases.join(labels, on=spec.case_key, how="inner").sort("event_time", spec.case_key)
+
+
+def fit(workload: Workload, rows: pl.DataFrame) -> Fitted:
+    """Trains the workload's recipe on usable vectors with their labels, in order of decision time."""
+    features, label = rows.select(workload.model_features), rows[LABEL].cast(pl.Int8).to_numpy()
+    return workload.module("model").fit(features, label, workload.spec.model.seed)
+
+
+class NoHistoryError(Exception):
+    """A training set was asked for as of a day before any data."""
+
+
+def _training_set(workload: Workload) -> dg.AssetsDefinition:
+    spec, far = workload.spec, len(workload.calendar.days())
+    whole = [feed.table for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
+
+    @dg.asset(
+        **declared(
+            workload,
+            Stage.TRAINING,
+            TRAINING_SET,
+            kinds={"feast", "duckdb", "deltalake"},
+            description="Cases whose outcome was known before the day begins, with what was known when decided.",
+            deps=[
+                *(days_before(workload, name, far, 1) for name in (spec.cases.table, spec.labels.table)),
+                *(days_before(workload, view.table, far, 1) for view in spec.features.views),
+                *(key(workload, table) for table in whole),
+                key(workload, FEATURE_VIEWS),
+            ],
+            more_gates=[NOTHING_LOST],
+            range_runs=False,
+            automated=False,
+        )
+    )
+    def training_set(
+        context: dg.AssetExecutionContext, lakehouse: LakehouseResource, feature_store: FeatureStoreResource
+    ):
+        as_of, lake = _as_of(context), lakehouse.open()
+        history = _history(workload, as_of)
+        labelled = labelled_cases(lake, workload, as_of)
+        found = vectors(feature_store.open(), workload, labelled.drop(LABEL))
+        rows = found.usable.join(
+            labelled.select(spec.case_key, LABEL), on=spec.case_key, how="left", maintain_order="left"
+        ).with_columns(pl.lit(as_of).alias(DAY))
+        lake.replace_days(workload.name, TRAINING_SET, rows, Days.one(as_of))
+        left_out = labelled.height - rows.height
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": rows.height,
+                "labelled cases": labelled.height,
+                "left out, vector broke its contract": found.broken.height,
+                "bad outcomes": float(rows[LABEL].cast(pl.Float64).to_numpy().mean()) if rows.height else 0.0,
+                "from": str(history.first),
+                "until": str(history.last),
+            }
+        )
+        yield from gates.record(
+            context,
+            key(workload, TRAINING_SET),
+            [
+                gates.Judgement(
+                    NOTHING_LOST,
+                    passed=left_out == found.broken.height and rows.height > 0,
+                    says=f"{labelled.height:,} labelled cases: {rows.height:,} to train on, "
+                    f"{found.broken.height:,} left out because their vector breaks its contract.",
+                    partition=context.partition_key,
+                )
+            ],
+        )
+
+    return training_set
+
+
+def _candidate(workload: Workload) -> dg.AssetsDefinition:
+    spec = workload.spec
+
+    @dg.asset(
+        **declared(
+            workload,
+            Stage.TRAINING,
+            CANDIDATE,
+            kinds={"lightgbm", "mlflow"},
+            description="A model trained on the set as of the day and registered; the same inputs register once.",
+            deps=[days_before(workload, TRAINING_SET, 0)],
+            more_gates=CANDIDATE_GATES,
+            range_runs=False,
+        )
+    )
+    def candidate_model(context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource):
+        as_of, lake = _as_of(context), lakehouse.open()
+        rows = lake.read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
+        label = rows[LABEL].cast(pl.Int8).to_numpy()
+        fitted = fit(workload, rows)
+        newest = rows.tail(fitted.validation_rows)
+        result = evaluation.evaluate(
+            fitted.validation_probability,
+            label[-fitted.validation_rows :],
+            newest,
+            workload.spec,
+            workload.model_features,
+        )
+        registry = models.open(workload.name, spec.model.name)
+        training_key = _training_key(workload, rows)
+        version = registry.find(training_key)
+        figures = {
+            "reliability": plots.reliability(result.probability, result.label, f"Reliability, {as_of}"),
+            "lift": plots.lift(result.probability, result.label, f"Lift, {as_of}"),
+            "importance": plots.bars(dict(list(fitted.model.importance().items())[:12]), "Importance", "share of gain"),
+        }
+        if version is None or version.digest != fitted.model.digest:
+            record = TrainingRecord(
+                training_key=training_key,
+                as_of=as_of,
+                parameters=fitted.parameters,
+                metrics=result.metrics,
+                evidence=_evidence(workload, lake),
+                plots=figures,
+            )
+            version = registry.register(fitted.model, record, newest.head(5))
+        yield dg.MaterializeResult(
+            metadata={
+                "model version": version.version,
+                "digest": version.digest,
+                **result.metrics,
+                **{name: dg.MetadataValue.url(url) for name, url in registry.links(version).items()},
+                **{name: plots.image(figure) for name, figure in figures.items()},
+            }
+        )
+        yield from gates.record(
+            context, key(workload, CANDIDATE), _judged(workload, result, fitted.model, context.partition_key)
+        )
+
+    return candidate_model
+
+
+def _champion(workload: Workload) -> dg.AssetsDefinition:
+    spec = workload.spec
+
+    @dg.asset(
+        **declared(
+            workload,
+            Stage.TRAINING,
+            CHAMPION,
+            kinds={"mlflow", "postgres"},
+            description="The candidate that passed its gates decides from this day on.",
+            deps=[days_before(workload, CANDIDATE, 0)],
+            range_runs=False,
+        )
+    )
+    def champion(
+        context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource
+    ) -> dg.MaterializeResult:
+        as_of = _as_of(context)
+        rows = lakehouse.open().read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
+        registry = models.open(workload.name, spec.model.name)
+        version = registry.find(_training_key(workload, rows))
+        if version is None:
+            raise NoCandidateError(
+                f"No version of {spec.model.name} was trained on the training set as of {as_of} as it is now: "
+                "materialize candidate_model for this day first."
+            )
+        chosen = Champion(version.model, version.version, version.digest, as_of)
+        new = promote(models.settings, workload.name, chosen, {"run": version.run_id, "dagster_run": context.run_id})
+        newest = champion_on(models.settings, workload.name, workload.calendar.end)
+        registry.project_champion(newest.version)
+        return dg.MaterializeResult(
+            metadata={
+                "model version": version.version,
+                "decides from": str(as_of),
+                "promoted": "now" if new else "before, nothing changed",
+                **{name: dg.MetadataValue.url(url) for name, url in registry.links(version).items()},
+            }
+        )
+
+    return champion
+
+
+class NoCandidateError(Exception):
+    """There is no registered version to promote."""
+
+
+def _training_key(workload: Workload, rows: pl.DataFrame) -> str:
+    """What a training is made of: the set's content, the recipe's code, its seed and what it may see."""
+    recipe = Path(str(workload.module("model").__file__)).read_bytes()
+    parts = [digest(rows), hashlib.sha256(recipe).hexdigest(), str(workload.spec.model.seed), *workload.model_features]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _evidence(workload: Workload, lake: Lakehouse) -> dict[str, object]:
+    spec = workload.spec
+    tables = [TRAINING_SET, spec.cases.table, spec.labels.table, *(view.table for view in spec.features.views)]
+    return {
+        "delta_versions": {table: lake.version(workload.name, table) for table in tables},
+        "contracts": {name: [found.version, found.digest] for name, found in sorted(workload.contracts.items())},
+        "feature_service": spec.features.service,
+    }
+
+
+def _judged(
+    workload: Workload, result: evaluation.Evaluation, model: BoostedModel, partition: str
+) -> list[gates.Judgement]:
+    given, found = workload.spec.model, result.metrics
+    leak = result.strongest_feature
+    return [
+        gates.Judgement(
+            BASE_RATE,
+            passed=found["brier"] < found["brier_base_rate"],
+            says=f"Brier score {found['brier']:.4f}, base rate {found['brier_base_rate']:.4f}.",
+            partition=partition,
+        ),
+        gates.Judgement(
+            SIMPLE_RULE,
+            passed=found["auc"] > found["auc_simple_rule"],
+            says=f"AUC {found['auc']:.3f}; ranking by {given.rule_feature} alone: {found['auc_simple_rule']:.3f}.",
+            partition=partition,
+        ),
+        gates.Judgement(
+            CALIBRATED,
+            passed=found["calibration_error"] <= given.calibration_error_limit,
+            says=f"Calibration error {found['calibration_error']:.3f}, at most {given.calibration_error_limit:.3f}.",
+            partition=partition,
+            metadata={"reliability": plots.image(plots.reliability(result.probability, result.label, "Reliability"))},
+        ),
+        gates.Judgement(
+            NO_LEAK,
+            passed=leak.auc <= given.leak_auc_limit,
+            says=f"The strongest feature alone is {leak.name}, AUC {leak.auc:.3f}, at most {given.leak_auc_limit:.2f}.",
+            partition=partition,
+            metadata={"importance": dg.JsonMetadataValue({k: round(v, 4) for k, v in model.importance().items()})},
+        ),
+    ]

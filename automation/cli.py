@@ -1,0 +1,85 @@
+"""The ``warrant`` command.
+
+A subcommand is one line of `COMMANDS`: its name, the ``module:attribute`` that holds its click command,
+and the line that ``warrant --help`` shows. Modules are imported only when their command is called, so
+that help and completion answer at once although some commands import for seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+
+import click
+
+from automation.errors import WarrantError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a subcommand lives (``module:attribute``) and its line in ``warrant --help``."""
+
+    target: str
+    summary: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry("automation.servers.up:command", "Start the database, the Dagster UI and daemon, and MLflow."),
+    "down": Entry("automation.servers.down:command", "Stop what `warrant up` started."),
+    "status": Entry("automation.servers.status:command", "Show which servers run, and where."),
+    "demo": Entry("automation.demo:command", "Decide real days within a few minutes and print the scorecard."),
+    "replay": Entry("automation.replay:command", "Replay days in order, as the schedules would have run them."),
+    "backfill": Entry("automation.replay:backfill_command", "Ingest days and compute their features, month by month."),
+    "scorecard": Entry("automation.scorecard:command", "Say what the decided days came to."),
+    "contract": Entry("automation.counts:contract", "What contracts let through and what they held back."),
+    "doctor": Entry("automation.servers.doctor:command", "Check this installation and say how to repair it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand's module when the subcommand is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, attribute = entry.target.split(":")
+        return getattr(import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="warrant")
+def warrant() -> None:
+    """Automated decisions that carry their proof.
+
+    \b
+    Start here:
+      warrant doctor     is this machine ready?
+      warrant up         start everything, print where each UI is
+      warrant status     what runs, and where
+      warrant down       stop everything
+
+    State lies in the folder WARRANT_HOME (.warrant by default). Every command has its own --help with
+    an example.
+    """
+
+
+def main() -> None:
+    """Run the command line. An error of ours is one plain message and exit code 1, never a traceback."""
+    try:
+        warrant(prog_name="warrant")
+    except WarrantError as error:
+        click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}\n{error.remedy}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

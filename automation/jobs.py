@@ -1,0 +1,81 @@
+"""Jobs: the selections of a workload's assets that schedules, sensors and replays run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from automation.workload import Delivery, Stage
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    from automation.workload import Workload
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """A workload's jobs."""
+
+    setup: UnresolvedAssetJobDefinition
+    history: UnresolvedAssetJobDefinition
+    retrain: UnresolvedAssetJobDefinition
+    daily: UnresolvedAssetJobDefinition
+
+    @property
+    def all(self) -> tuple[UnresolvedAssetJobDefinition, ...]:
+        return (self.setup, self.history, self.retrain, self.daily)
+
+
+def name(workload: str, job: str) -> str:
+    """A job's name: jobs of all workloads share one code location."""
+    return f"{workload}_{job}"
+
+
+def build(workload: Workload) -> Jobs:
+    spec = workload.spec
+    whole = [f"{workload.name}/{feed.table}" for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
+    set_up = dg.AssetSelection.assets(*whole, f"{workload.name}/feature_views")
+    derived = dg.AssetSelection.assets(
+        *(
+            f"{workload.name}/{table}"
+            for table in (
+                *(feed.table for feed in spec.feeds if feed.delivery is Delivery.DAILY),
+                spec.cases.table,
+                spec.labels.table,
+                *(view.table for view in spec.features.views),
+            )
+        )
+    )
+    everyday = (
+        derived
+        | _stage(workload, Stage.SCORING)
+        | _stage(workload, Stage.DECISIONS)
+        | _stage(workload, Stage.OUTCOMES)
+        | _stage(workload, Stage.MONITORING)
+    )
+
+    def job(kind: str, selection: dg.AssetSelection, description: str) -> UnresolvedAssetJobDefinition:
+        return dg.define_asset_job(
+            name(workload.name, kind),
+            selection=selection,
+            description=description,
+            # Steps of a day are short: a process for each would cost more than all of them together.
+            executor_def=dg.in_process_executor,
+            tags={"workload": workload.name},
+        )
+
+    return Jobs(
+        setup=job("setup", set_up, "The tables that have no days, and the feature views."),
+        history=job("history", derived, "Raw tables, cases, features and labels: what a first model is trained on."),
+        retrain=job(
+            "retrain", _stage(workload, Stage.TRAINING), "Training set, candidate and, past its gates, champion."
+        ),
+        daily=job("daily", everyday, "One day from the feed to decisions, outcomes and monitoring."),
+    )
+
+
+def _stage(workload: Workload, stage: Stage) -> dg.AssetSelection:
+    return dg.AssetSelection.tag("workload", workload.name) & dg.AssetSelection.tag("stage", stage.value)

@@ -1,0 +1,125 @@
+"""The Delta tables: where they lie, how a day of one is replaced, read and compared.
+
+A daily table is partitioned by ``day``. A write replaces whole days in one commit, so that a run that is killed
+leaves a day as it was or as it shall be, and running it again gives the same table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+from deltalake import DeltaTable, write_deltalake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from automation.calendar import Days
+
+DAY = "day"
+QUARANTINE_SUFFIX = "__quarantine"
+# A table is opened in some ten milliseconds after a checkpoint of its log, and a day makes one commit.
+TABLE_CONFIGURATION = {"delta.checkpointInterval": "10"}
+
+
+def quarantine_of(table: str) -> str:
+    """The name of the sibling table of the rows of ``table`` that broke its contract."""
+    return f"{table}{QUARANTINE_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Lakehouse:
+    """The Delta tables under one folder or object store URL, each at ``<workload>/<table>``."""
+
+    url: str
+
+    def location(self, workload: str, table: str) -> str:
+        return f"{self.url}/{workload}/{table}"
+
+    def exists(self, workload: str, table: str) -> bool:
+        return DeltaTable.is_deltatable(self.location(workload, table))
+
+    def version(self, workload: str, table: str) -> int:
+        """The version of the table's newest commit."""
+        return self._open(workload, table).version()
+
+    def replace_days(self, workload: str, table: str, frame: pl.DataFrame, days: Days) -> int:
+        """Replaces ``days`` of a daily table by ``frame``, in one commit. Returns the table's new version.
+
+        ``frame`` has a column ``day`` (date) whose values all lie in ``days``. Days without rows become empty.
+        """
+        outside = frame.filter(~pl.col(DAY).is_between(days.first, days.last)).height
+        if outside:
+            raise ValueError(f"{outside} rows of {workload}/{table} lie outside the days {days.first} to {days.last}.")
+        location = self.location(workload, table)
+        data = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if not self.exists(workload, table):
+            write_deltalake(location, data, mode="overwrite", partition_by=[DAY], configuration=TABLE_CONFIGURATION)
+        elif data.num_rows == 0:
+            self._open(workload, table).delete(_predicate(days))
+        else:
+            write_deltalake(location, data, mode="overwrite", partition_by=[DAY], predicate=_predicate(days))
+        return self.version(workload, table)
+
+    def replace(self, workload: str, table: str, frame: pl.DataFrame) -> int:
+        """Replaces a static table, one that has no days. Returns its new version."""
+        write_deltalake(
+            self.location(workload, table),
+            frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
+            mode="overwrite",
+            schema_mode="overwrite",
+        )
+        return self.version(workload, table)
+
+    def read(
+        self, workload: str, table: str, days: Days | None = None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """The rows of ``days`` (all, if none are given), in no particular order."""
+        # Polars prunes by the log's partition values in milliseconds; a pyarrow dataset takes most of a second.
+        rows = pl.scan_delta(self.location(workload, table))
+        if days is not None:
+            rows = rows.filter(pl.col(DAY).is_between(days.first, days.last))
+        return (rows if columns is None else rows.select(columns)).collect()
+
+    def counts(self, workload: str, table: str, days: Days | None = None) -> dict[date, int]:
+        """Rows by day, read from the table's log alone. Days without rows are left out."""
+        if not self.exists(workload, table):
+            return {}
+        actions = pl.DataFrame(self._open(workload, table).get_add_actions(flatten=True))
+        by_day = actions.group_by(pl.col(f"partition.{DAY}").cast(pl.Date)).agg(pl.col("num_records").sum())
+        return {day: int(rows) for day, rows in sorted(by_day.iter_rows()) if days is None or day in days}
+
+    def tables(self, workload: str) -> Iterator[str]:
+        """The names of a workload's tables on a local lakehouse, in order."""
+        from pathlib import Path
+
+        for folder in sorted(Path(self.url, workload).iterdir()):
+            if DeltaTable.is_deltatable(str(folder)):
+                yield folder.name
+
+    def digest(self, workload: str, table: str, days: Days | None = None) -> str:
+        """SHA-256 of the table's content, whatever files hold it: columns by name, rows in order of their values."""
+        return digest(self.read(workload, table, days))
+
+    def _open(self, workload: str, table: str) -> DeltaTable:
+        return DeltaTable(self.location(workload, table))
+
+
+def digest(frame: pl.DataFrame) -> str:
+    """SHA-256 of a frame's content: the same for the same rows in any order and any chunking."""
+    columns = sorted(frame.columns)
+    result = hashlib.sha256(json.dumps([(name, str(frame.schema[name])) for name in columns]).encode())
+    if frame.height:
+        ordered = frame.select(pl.struct(columns).struct.json_encode().alias("row")).sort("row")
+        for row in ordered["row"]:
+            result.update(row.encode())
+            result.update(b"\n")
+    return result.hexdigest()
+
+
+def _predicate(days: Days) -> str:
+    return f"{DAY} >= '{days.first.isoformat()}' AND {DAY} <= '{days.last.isoformat()}'"

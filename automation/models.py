@@ -1,0 +1,102 @@
+"""Models: what a recipe returns, how one is registered in MLflow and loaded to score.
+
+`BoostedModel` is a LightGBM booster whose probabilities are calibrated by scaling its leaves: the calibration is
+part of the trees, so that the registered model is a plain LightGBM model to any MLflow client, and its contributions
+(TreeSHAP, Lundberg et al. 2018, arXiv:1802.03888) still add up exactly to the log-odds of what it predicts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import lightgbm as lgb
+
+
+# Rows are predicted independently, so that the number of threads changes no result.
+THREADS = 2
+
+
+class Recipe(Protocol):
+    """What a workload's ``model.py`` offers."""
+
+    def fit(self, features: pl.DataFrame, label: np.ndarray, seed: int) -> Fitted:
+        """Trains on rows in order of their decision time; ``label`` is 1 where the case came out badly."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, how it did on the newest rows, which it had not seen, and what it was trained with."""
+
+    model: BoostedModel
+    validation_rows: int
+    validation_probability: np.ndarray
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class BoostedModel:
+    """A calibrated LightGBM booster over named features."""
+
+    booster: lgb.Booster
+    features: tuple[str, ...]
+
+    def predict(self, frame: pl.DataFrame) -> np.ndarray:
+        """The probability of each row, in [0, 1]. Shape (rows,)."""
+        return np.asarray(self.booster.predict(self._matrix(frame), num_threads=THREADS))
+
+    def contributions(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Each feature's share in each row's log-odds, and the rest, which is the same for all, as ``_base``."""
+        shares = np.asarray(self.booster.predict(self._matrix(frame), pred_contrib=True, num_threads=THREADS))
+        return pl.DataFrame(shares.reshape(frame.height, -1), schema=[*self.features, "_base"], orient="row")
+
+    @property
+    def text(self) -> str:
+        """The model as text, the same for the same training."""
+        return self.booster.model_to_string()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model's text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def importance(self) -> dict[str, float]:
+        """Each feature's share of the total gain, greatest first."""
+        gain = np.asarray(self.booster.feature_importance("gain"), dtype=float)
+        total = gain.sum() or 1.0
+        pairs = zip(self.features, gain / total, strict=True)
+        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+
+    def _matrix(self, frame: pl.DataFrame) -> np.ndarray:
+        return matrix(frame, self.features)
+
+
+def matrix(frame: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
+    """The features as floats, missing values as NaN. Shape (rows, features)."""
+    return frame.select(pl.col(list(features)).cast(pl.Float64)).to_numpy()
+
+
+def calibrated(booster: lgb.Booster, slope: float, intercept: float) -> lgb.Booster:
+    """The booster whose log-odds are ``slope`` times the given one's plus ``intercept``.
+
+    Written into the leaves (Platt 1999): every leaf is scaled, and the intercept goes to the first tree's.
+    """
+    import lightgbm as lgb
+
+    text = booster.model_to_string(num_iteration=-1)
+    result = lgb.Booster(model_str=text)
+    for tree, leaves in enumerate(re.findall(r"^num_leaves=(\d+)$", text, flags=re.MULTILINE)):
+        shift = intercept if tree == 0 else 0.0
+        for leaf in range(int(leaves)):
+            result.set_leaf_output(tree, leaf, result.get_leaf_output(tree, leaf) * slope + shift)
+    # Through its text, so that what scores now is what MLflow will load.
+    return lgb.Booster(model_str=result.model_to_string())

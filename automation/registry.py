@@ -1,0 +1,207 @@
+"""MLflow: runs, registered model versions and what they were trained from."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automation import database
+from automation.errors import WarrantError
+from automation.models import BoostedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    import polars as pl
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from automation.settings import Settings
+
+TRAINING_KEY, DIGEST, AS_OF = "warrant.training_key", "warrant.digest", "warrant.as_of"
+CHAMPION_ALIAS, CANDIDATE_ALIAS = "champion", "candidate"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of a registered model."""
+
+    model: str
+    version: int
+    digest: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a run logs: how the model was made, from what, and how it did."""
+
+    training_key: str
+    as_of: date
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    evidence: Mapping[str, object]
+    plots: Mapping[str, Figure]
+
+
+class UnknownVersionError(WarrantError):
+    """MLflow does not hold the version that was asked for, or holds other bytes under its number."""
+
+
+class ModelRegistry:
+    """One workload's registered model in MLflow, reached through its database, with or without its server."""
+
+    def __init__(self, settings: Settings, workload: str, model: str) -> None:
+        self._settings = settings
+        self._workload = workload
+        self._model = model
+
+    def find(self, training_key: str) -> RegisteredVersion | None:
+        """The version trained from exactly these inputs, if there is one: training again registers nothing twice."""
+        found = self._client.search_model_versions(
+            f"name = '{self._model}' AND tag.`{TRAINING_KEY}` = '{training_key}'"
+        )
+        return self._registered(found[0]) if found else None
+
+    def register(self, model: BoostedModel, record: TrainingRecord, example: pl.DataFrame) -> RegisteredVersion:
+        """Logs a run with the model, its record and its plots, and registers the version."""
+        import mlflow
+        from mlflow.models import infer_signature
+
+        client = self._client
+        mlflow.set_experiment(self._experiment())
+        inputs = model_input(example, model.features)
+        tags = {TRAINING_KEY: record.training_key, AS_OF: record.as_of.isoformat(), DIGEST: model.digest}
+        with mlflow.start_run(run_name=f"{self._model} as of {record.as_of}", tags=tags) as run, _quiet():
+            mlflow.log_params(dict(record.parameters))
+            mlflow.log_metrics(dict(record.metrics))
+            mlflow.log_dict(dict(record.evidence), "evidence.json")
+            for name, figure in record.plots.items():
+                mlflow.log_figure(figure, f"plots/{name}.png")
+            info = mlflow.lightgbm.log_model(
+                model.booster,
+                name="model",
+                signature=infer_signature(inputs, model.predict(example)),
+                input_example=inputs,
+                pip_requirements=_requirements(),
+            )
+        client_model = self._client
+        if not client_model.search_registered_models(f"name = '{self._model}'"):
+            client_model.create_registered_model(self._model, tags={"workload": self._workload})
+        version = client.create_model_version(self._model, info.model_uri, run_id=run.info.run_id, tags=tags)
+        self._client.set_registered_model_alias(self._model, CANDIDATE_ALIAS, version.version)
+        return self._registered(version)
+
+    def load(self, version: int, digest: str) -> BoostedModel:
+        """The model of a version, checked against its digest.
+
+        Raises:
+            UnknownVersionError: MLflow lacks the version, or its files are not those that were promoted.
+        """
+        return _load(self, version, digest)
+
+    def download(self, version: int) -> BoostedModel:
+        """The model of a version, from MLflow's artifacts."""
+        import lightgbm as lgb
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            uri = self._client.get_model_version_download_uri(self._model, str(version))
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(download_artifacts(uri, dst_path=folder))
+                booster = lgb.Booster(model_file=str(next(path.rglob("model.lgb"))))
+        except (MlflowException, StopIteration) as error:
+            raise UnknownVersionError(
+                f"MLflow does not have the files of {self._model} version {version}: {error}",
+                remedy="Run `warrant doctor`; if the artifacts are lost, materialize candidate_model of its day again.",
+            ) from error
+        return BoostedModel(booster, tuple(booster.feature_name()))
+
+    def project_champion(self, version: int) -> None:
+        """Moves MLflow's alias to the version that decides. A projection: nothing reads it to decide."""
+        self._client.set_registered_model_alias(self._model, CHAMPION_ALIAS, str(version))
+
+    def links(self, version: RegisteredVersion) -> dict[str, str]:
+        """Where MLflow's UI shows the run and the version."""
+        base = f"http://{self._settings.host}:{self._settings.mlflow_port}/#"
+        experiment = self._client.get_run(version.run_id).info.experiment_id
+        return {
+            "mlflow run": f"{base}/experiments/{experiment}/runs/{version.run_id}",
+            "mlflow version": f"{base}/models/{version.model}/versions/{version.version}",
+        }
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        # MLflow reads these when it is imported; without them it would phone home and create a folder here.
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        import mlflow
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(database.url(self._settings, "mlflow"))
+        mlflow.set_registry_uri(database.url(self._settings, "mlflow"))
+        return mlflow.MlflowClient()
+
+    def _experiment(self) -> str:
+        name = self._workload
+        if self._client.get_experiment_by_name(name) is None:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                self._client.create_experiment(name, artifact_location=f"{self._settings.artifacts}/{name}")
+            except MlflowException:
+                # Another process created it in between; any other trouble shows when it is looked up again.
+                if self._client.get_experiment_by_name(name) is None:
+                    raise
+        return name
+
+    def _registered(self, version: ModelVersion) -> RegisteredVersion:
+        return RegisteredVersion(
+            model=self._model,
+            version=int(version.version),
+            digest=version.tags[DIGEST],
+            run_id=version.run_id or "",
+        )
+
+
+def model_input(frame: pl.DataFrame, features: tuple[str, ...]):
+    """The features as the frame of floats that the registered model takes."""
+    import polars as pl
+
+    return frame.select(pl.col(list(features)).cast(pl.Float64)).to_pandas()
+
+
+@lru_cache(maxsize=4)
+def _load(registry: ModelRegistry, version: int, digest: str) -> BoostedModel:
+    model = registry.download(version)
+    if model.digest != digest:
+        raise UnknownVersionError(
+            f"Version {version} has the digest {model.digest}, but {digest} was promoted: its files were changed.",
+            remedy="Promote a version whose files are whole, and find out who changed these.",
+        )
+    return model
+
+
+@lru_cache(maxsize=1)
+def _requirements() -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("lightgbm", "mlflow", "numpy", "scikit-learn", "scipy")]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow warns that integers cannot hold missing values; ours are floats."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,78 @@
+"""Sensors: days that the feed delivers are run, in order, one at a time.
+
+What to run next is decided by a pure function over plain data, `next_days`.
+"""
+
+import json
+from collections.abc import Mapping, Set
+
+import dagster as dg
+
+from automation.jobs import Jobs
+from automation.workload import Workload
+
+SECONDS_BETWEEN_LOOKS = 60
+
+
+def next_days(
+    delivered: Mapping[str, str], handled: Mapping[str, str], materialized: Set[str], ready: bool, most: int
+) -> list[str]:
+    """The days to run now: delivered again since they were handled, or delivered and never materialized.
+
+    ``delivered`` and ``handled`` give each day the feed's fingerprint. Days that were materialized before the sensor
+    was first turned on are taken as handled. Oldest first, at most ``most``; none unless ``ready``.
+    """
+    if not ready:
+        return []
+
+    def is_new(day: str) -> bool:
+        return handled[day] != delivered[day] if day in handled else day not in materialized
+
+    return sorted(day for day in delivered if is_new(day))[:most]
+
+
+def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
+    first_feed = dg.AssetKey([workload.name, workload.spec.feeds[0].table])
+    champion = dg.AssetKey([workload.name, "champion"])
+
+    @dg.sensor(
+        name=f"{workload.name}_new_data",
+        job=jobs.daily,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        description="Runs each day that the feed delivers, or delivers again, once a champion can decide it.",
+    )
+    def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        promoted = context.instance.get_materialized_partitions(champion)
+        if not promoted:
+            return dg.SkipReason(
+                f"{workload.name} has no champion yet: run {jobs.setup.name}, {jobs.history.name}, {jobs.retrain.name}."
+            )
+        running = context.instance.get_runs_count(
+            dg.RunsFilter(
+                job_name=jobs.daily.name,
+                statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
+            )
+        )
+        first = min(promoted)
+        fingerprints: Mapping[str, str] = workload.module("feed").fingerprint(workload.calendar)
+        delivered = {day: _short(text) for day, text in fingerprints.items() if day >= first}
+        handled: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        materialized = context.instance.get_materialized_partitions(first_feed)
+        chosen = next_days(delivered, handled, materialized, ready=running == 0, most=1)
+        taken = {day: mark for day, mark in delivered.items() if day in materialized and day not in handled}
+        cursor = {**taken, **handled, **{day: delivered[day] for day in chosen}}
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(run_key=f"{workload.name} {day} {delivered[day]}", partition_key=day) for day in chosen
+            ],
+            cursor=json.dumps(cursor, sort_keys=True),
+            skip_reason=None if chosen else "A day is being run." if running else "Nothing new was delivered.",
+        )
+
+    return [new_data]
+
+
+def _short(fingerprint: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:12]

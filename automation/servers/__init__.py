@@ -1,0 +1,1 @@
+"""Warrant's servers on one machine: `warrant up`, `down`, `status` and `doctor`."""

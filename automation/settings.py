@@ -1,0 +1,80 @@
+"""Where Warrant keeps its state and which ports it serves, read from ``WARRANT_*`` variables.
+
+This is the only module that reads Warrant's environment. Everything else is handed a `Settings`.
+Reading settings touches neither the network nor the file system.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Schema: TypeAlias = Literal["dagster", "mlflow", "feast", "warrant"]
+
+
+class Settings(BaseSettings):
+    """Warrant's settings. Every field is an environment variable with the prefix ``WARRANT_``."""
+
+    model_config = SettingsConfigDict(env_prefix="WARRANT_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=Path(".warrant"),
+        description="Folder of all local state: embedded Postgres, Delta tables, artifacts, logs.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description=(
+            "A PostgreSQL database of your own (postgresql://user:password@host/name) instead of the "
+            "embedded one. Warrant keeps to the schemas dagster, mlflow, feast and warrant in it."
+        ),
+    )
+    lakehouse_url: str | None = Field(
+        default=None,
+        description="Folder or object store URL of the Delta tables; by default WARRANT_HOME/lakehouse.",
+    )
+    artifacts_url: str | None = Field(
+        default=None,
+        description="Folder or object store URL of MLflow's artifacts; by default WARRANT_HOME/artifacts.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address the user interfaces listen on.")
+    dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    def __hash__(self) -> int:
+        return hash((self.home, self.database_url, self.lakehouse_url, self.artifacts_url, self.host))
+
+    @property
+    def lakehouse(self) -> str:
+        """URL or folder under which every Delta table lies, at ``<workload>/<table>``."""
+        return self.lakehouse_url or str(self.home / "lakehouse")
+
+    @property
+    def artifacts(self) -> str:
+        """URL or folder of MLflow's artifacts."""
+        return self.artifacts_url or str(self.home / "artifacts")
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder that ``DAGSTER_HOME`` names; its dagster.yaml is generated."""
+        return self.home / "dagster"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()
+
+
+def environment(overrides: dict[str, str]) -> dict[str, str]:
+    """The environment of a child process: this one's, with ``overrides`` on top."""
+    return {**os.environ, **overrides}

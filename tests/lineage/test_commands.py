@@ -1,0 +1,74 @@
+"""The commands that read and replay, on a real home."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from automation.cli import warrant
+from automation.replay import OutsideCalendarError, Platform, UnknownWorkloadError
+from automation.scorecard import NothingDecidedError
+from tests.lineage.conftest import DECIDED, NAME, Home
+
+
+@pytest.fixture
+def command(platform: Platform):
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(warrant, list(arguments))
+
+    return run
+
+
+def test_the_scorecard_is_one_json_object_that_agrees_with_the_tables(command, home: Home) -> None:
+    days = ("--from", DECIDED.keys[0], "--to", DECIDED.keys[-1])
+    result = command("scorecard", "--workload", NAME, *days, "--json")
+    assert result.exit_code == 0, result.output
+    card = json.loads(result.stdout)
+    decisions = home.lake.read(NAME, "decisions", DECIDED)
+    assert card["cases"] == decisions.height == sum(card["decisions_by_action"].values())
+    assert card["automation_rate"] == (decisions["status"] == "automated").mean()
+    assert 0.6 < card["auc"] < 0.99
+    saved = {baseline["name"]: baseline["saved"] for baseline in card["baselines"]}
+    assert saved["perfect foresight"] <= 0
+    assert all(abs(b["cost"] - card["cost"] - b["saved"]) < 1e-6 for b in card["baselines"])
+    assert {"raw", "features", "scoring", "decisions"} <= set(card["seconds_by_stage"])
+
+
+def test_the_counts_are_rows_valid_plus_rows_quarantined(command, home: Home) -> None:
+    result = command("contract", "counts", "--workload", NAME, "--json")
+    assert result.exit_code == 0, result.output
+    counted = {table["table"]: table for table in json.loads(result.stdout)}
+    assert {"weather", "flight_schedule", "airports", "cases", "decisions"} <= set(counted)
+    for table in counted.values():
+        assert table["rows"] == table["valid"] + table["quarantined"] > 0, table
+        assert sum(table["by_rule"].values()) >= table["quarantined"], table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (["scorecard", "--workload", "parcels"], UnknownWorkloadError, "Choose one of these: flight_disruption"),
+        (
+            ["scorecard", "--workload", NAME, "--from", "2013-12-01"],
+            NothingDecidedError,
+            "No case of flight_disruption was decided on those days",
+        ),
+        (
+            ["replay", "--workload", NAME, "--from", "2013-03-02", "--to", "2013-03-01"],
+            OutsideCalendarError,
+            "--to 2013-03-01 is before --from 2013-03-02",
+        ),
+        (
+            ["replay", "--workload", NAME, "--from", "2012-03-02", "--to", "2012-03-03"],
+            OutsideCalendarError,
+            "has data from 2013-01-01 to 2014-01-02",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_what_to_do(command, arguments: list[str], error: type, says: str) -> None:
+    result = command(*arguments)
+    assert isinstance(result.exception, error), result.output
+    assert says in str(result.exception)
+    assert result.exception.remedy

@@ -1,0 +1,193 @@
+"""Gates: what Dagster's partitioned checks, still a preview, do for us. An upgrade that changes it fails here."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from automation import gates
+
+DAYS = dg.DailyPartitionsDefinition(start_date="2013-01-01", end_date="2013-01-05")
+UPSTREAM, DOWNSTREAM = dg.AssetKey(["toy", "upstream"]), dg.AssetKey(["toy", "downstream"])
+GATE = gates.Gate("contract", "No row breaks the contract.")
+CHECK = dg.AssetCheckKey(UPSTREAM, GATE.name)
+
+Judge = Callable[[str], bool]
+
+
+def code_location(judge: Judge, silent: frozenset[str] = frozenset()) -> dg.Definitions:
+    """An asset with a gate that judges each of its days, and one downstream of it."""
+
+    @dg.asset(
+        key=UPSTREAM,
+        partitions_def=DAYS,
+        check_specs=gates.specs(UPSTREAM, [GATE], DAYS),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def upstream(context: dg.AssetExecutionContext):
+        yield dg.MaterializeResult()
+        yield from gates.record(
+            context,
+            UPSTREAM,
+            [
+                gates.Judgement(GATE, passed=judge(day), says=f"of {day}", partition=day, metadata={"rows": len(day)})
+                for day in context.partition_keys
+                if day not in silent
+            ],
+        )
+
+    @dg.asset(
+        key=DOWNSTREAM,
+        deps=[UPSTREAM],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        automation_condition=gates.downstream_condition(),
+    )
+    def downstream() -> None: ...
+
+    jobs = [dg.define_asset_job("all"), dg.define_asset_job("upstream_alone", dg.AssetSelection.assets(UPSTREAM))]
+    return dg.Definitions(assets=[upstream, downstream], jobs=jobs, executor=dg.in_process_executor)
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, first: str, last: str | None = None, job: str = "all"
+) -> dg.ExecuteInProcessResult:
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last} if last else {}
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, partition_key=None if last else first, tags=tags, raise_on_error=False
+    )
+
+
+def statuses(instance: dg.DagsterInstance) -> Mapping[str | None, str]:
+    found = instance.event_log_storage.get_asset_check_partition_info([CHECK])
+    assert all(info.is_current for info in found)
+    return {info.partition_key: info.latest_execution_status.value for info in found}
+
+
+def materialized(instance: dg.DagsterInstance) -> set[str]:
+    return set(instance.get_materialized_partitions(DOWNSTREAM))
+
+
+PASSED, FAILED = AssetCheckExecutionRecordStatus.SUCCEEDED.value, AssetCheckExecutionRecordStatus.FAILED.value
+
+
+def test_a_gate_that_passes_lets_the_day_go_on(instance: dg.DagsterInstance) -> None:
+    assert run(code_location(lambda _: True), instance, "2013-01-02").success
+    assert statuses(instance) == {"2013-01-02": PASSED}
+    assert materialized(instance) == {"2013-01-02"}
+
+
+def test_a_gate_that_fails_holds_everything_downstream_in_the_same_run(instance: dg.DagsterInstance) -> None:
+    assert not run(code_location(lambda _: False), instance, "2013-01-02").success
+    assert statuses(instance) == {"2013-01-02": FAILED}
+    assert materialized(instance) == set()
+    assert set(instance.get_materialized_partitions(UPSTREAM)) == {"2013-01-02"}
+
+
+def test_a_range_is_judged_day_by_day_and_held_as_one_run(instance: dg.DagsterInstance) -> None:
+    assert not run(code_location(lambda day: day != "2013-01-03"), instance, "2013-01-01", "2013-01-04").success
+    assert statuses(instance) == {
+        "2013-01-01": PASSED,
+        "2013-01-02": PASSED,
+        "2013-01-03": FAILED,
+        "2013-01-04": PASSED,
+    }
+    assert materialized(instance) == set()
+
+
+def test_a_range_whose_days_all_pass_goes_on(instance: dg.DagsterInstance) -> None:
+    assert run(code_location(lambda _: True), instance, "2013-01-01", "2013-01-04").success
+    assert set(statuses(instance).values()) == {PASSED}
+    assert len(materialized(instance)) == 4
+
+
+def test_one_day_that_passes_says_nothing_of_another_that_failed(instance: dg.DagsterInstance) -> None:
+    run(code_location(lambda _: False), instance, "2013-01-02")
+    run(code_location(lambda _: True), instance, "2013-01-03")
+    assert statuses(instance) == {"2013-01-02": FAILED, "2013-01-03": PASSED}
+
+
+def test_a_repaired_day_is_passed_by_its_newest_judgement(instance: dg.DagsterInstance) -> None:
+    run(code_location(lambda _: False), instance, "2013-01-02")
+    assert run(code_location(lambda _: True), instance, "2013-01-02").success
+    assert statuses(instance) == {"2013-01-02": PASSED}
+    assert materialized(instance) == {"2013-01-02"}
+
+
+@pytest.mark.parametrize("silent", [{"2013-01-02"}, {"2013-01-01", "2013-01-02"}])
+def test_a_gate_that_does_not_judge_every_day_of_its_run_stops_it(instance: dg.DagsterInstance, silent) -> None:
+    result = run(code_location(lambda _: True, frozenset(silent)), instance, "2013-01-01", "2013-01-02")
+    assert not result.success
+    assert materialized(instance) == set()
+    [error] = [e.step_failure_data.error for e in result.all_events if e.is_step_failure]
+    assert "UnjudgedError" in str(error.cause or error)
+
+
+def test_a_check_that_raises_stops_the_run(instance: dg.DagsterInstance) -> None:
+    def broken(day: str) -> bool:
+        raise ZeroDivisionError(day)
+
+    assert not run(code_location(broken), instance, "2013-01-02").success
+    assert materialized(instance) == set()
+
+
+def test_judgements_carry_their_words_and_their_evidence(instance: dg.DagsterInstance) -> None:
+    run(code_location(lambda _: False), instance, "2013-01-02")
+    [record] = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=1)
+    found = record.event.dagster_event.asset_check_evaluation_data
+    assert (found.description, found.partition, found.blocking) == ("of 2013-01-02", "2013-01-02", True)
+    assert found.severity == dg.AssetCheckSeverity.ERROR
+    assert found.metadata["rows"].value == 10
+
+
+# ---------------------------------------------------------------- automation conditions
+
+
+def requested(definitions: dg.Definitions, instance: dg.DagsterInstance, cursor=None) -> tuple[set[str], object]:
+    result = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
+    return set(result.get_requested_partitions(DOWNSTREAM)), result.cursor
+
+
+def test_automation_asks_for_a_day_whose_gates_passed_and_for_no_other(instance: dg.DagsterInstance) -> None:
+    good, bad = code_location(lambda _: True), code_location(lambda _: False)
+    _, cursor = requested(good, instance)
+    run(bad, instance, "2013-01-02", job="upstream_alone")
+    run(good, instance, "2013-01-03", job="upstream_alone")
+    asked, cursor = requested(good, instance, cursor)
+    assert asked == {"2013-01-03"}
+    # A later day that passes does not free the one that failed.
+    run(good, instance, "2013-01-04", job="upstream_alone")
+    asked, cursor = requested(good, instance, cursor)
+    assert asked == {"2013-01-04"}
+
+
+def test_automation_asks_for_a_held_day_once_it_is_repaired(instance: dg.DagsterInstance) -> None:
+    good, bad = code_location(lambda _: True), code_location(lambda _: False)
+    _, cursor = requested(good, instance)
+    run(bad, instance, "2013-01-02", job="upstream_alone")
+    asked, cursor = requested(good, instance, cursor)
+    assert asked == set()
+    run(good, instance, "2013-01-02", job="upstream_alone")
+    asked, cursor = requested(good, instance, cursor)
+    assert asked == {"2013-01-02"}
+
+
+def test_automation_asks_for_a_day_only_once(instance: dg.DagsterInstance) -> None:
+    good = code_location(lambda _: True)
+    _, cursor = requested(good, instance)
+    run(good, instance, "2013-01-02", job="upstream_alone")
+    asked, cursor = requested(good, instance, cursor)
+    assert asked == {"2013-01-02"}
+    assert requested(good, instance, cursor)[0] == set()
+
+
+def test_the_days_of_these_tests_are_those_of_the_partitions() -> None:
+    assert DAYS.get_partition_keys()[-1] == date(2013, 1, 4).isoformat()

@@ -1,0 +1,92 @@
+"""The pilot's recipe and calibrated boosters."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.flight_disruption import model as recipe
+from automation.models import calibrated
+
+ROWS = 2000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_trees():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "MOST_TREES", 30)
+        patch.setitem(recipe.PARAMETERS, "num_leaves", 7)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[pl.DataFrame, np.ndarray]:
+    chance = np.random.default_rng(3)
+    values = chance.normal(size=(ROWS, 3))
+    odds = 1.2 * values[:, 0] - 0.8 * values[:, 1] - 1.0
+    label = (chance.random(ROWS) < 1 / (1 + np.exp(-odds))).astype(np.int8)
+    frame = pl.DataFrame(values, schema=["delay", "wind", "noise"]).with_columns(
+        origin_code=pl.Series(chance.integers(0, 3, ROWS)),
+        wind=pl.when(pl.int_range(pl.len()) % 7 == 0).then(None).otherwise(pl.col("wind")),
+    )
+    return frame, label
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    return recipe.fit(*data, seed=7)
+
+
+def test_contributions_add_up_exactly_to_the_log_odds(fitted, data) -> None:
+    frame, _ = data
+    probability = fitted.model.predict(frame)
+    total = fitted.model.contributions(frame).sum_horizontal().to_numpy()
+    assert np.abs(total - np.log(probability / (1 - probability))).max() < 1e-9
+
+
+def test_calibration_moves_the_log_odds_of_every_row_alike(fitted, data) -> None:
+    frame, _ = data
+    booster = fitted.model.booster
+    values = frame.select(pl.all().cast(pl.Float64)).to_numpy()
+    before = booster.predict(values, raw_score=True)
+    after = calibrated(booster, 0.7, -0.3).predict(values, raw_score=True)
+    assert np.abs(after - (0.7 * before - 0.3)).max() < 1e-9
+
+
+def test_the_same_training_gives_the_same_bytes(fitted, data) -> None:
+    again = recipe.fit(*data, seed=7)
+    assert again.model.text == fitted.model.text
+    assert again.validation_probability.tobytes() == fitted.validation_probability.tobytes()
+    assert recipe.fit(*data, seed=8).model.digest != fitted.model.digest
+
+
+def test_validation_is_on_the_newest_rows_which_training_had_not_seen(fitted, data) -> None:
+    frame, label = data
+    assert fitted.validation_rows == ROWS // 10
+    turned = label.copy()
+    turned[-fitted.validation_rows :] = 1 - turned[-fitted.validation_rows :]
+    blind = recipe.fit(frame, turned, seed=7)
+    assert blind.validation_probability.tobytes() == fitted.validation_probability.tobytes()
+    assert blind.model.digest != fitted.model.digest
+
+
+def test_a_model_predicts_alike_one_by_one_and_together(fitted, data) -> None:
+    frame = data[0].head(50)
+    one_by_one = np.concatenate([fitted.model.predict(frame[row]) for row in range(frame.height)])
+    assert one_by_one.tobytes() == fitted.model.predict(frame).tobytes()
+
+
+def test_importance_is_shares_of_one(fitted) -> None:
+    importance = fitted.model.importance()
+    assert sum(importance.values()) == pytest.approx(1.0)
+    assert list(importance)[:2] == ["delay", "wind"]
+
+
+def test_platt_finds_the_scale_that_was_lost() -> None:
+    chance = np.random.default_rng(1)
+    true = chance.normal(size=40_000)
+    label = (chance.random(len(true)) < 1 / (1 + np.exp(-true))).astype(int)
+    slope, intercept = recipe.platt(true * 2 + 1, label)
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert intercept == pytest.approx(-0.5, abs=0.04)
