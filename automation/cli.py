@@ -1,8 +1,9 @@
 """The ``warrant`` command.
 
 A subcommand is one line of `COMMANDS`: its name, the ``module:attribute`` that holds its click command,
-and the line that ``warrant --help`` shows. Modules are imported only when their command is called, so
-that help and completion answer at once although some commands import for seconds.
+and the line that ``warrant --help`` shows; commands about one thing are a `Group` of such lines. Modules are imported
+only when their command is called, so that help and completion answer at once although some commands import for
+seconds.
 """
 
 from __future__ import annotations
@@ -10,21 +11,34 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from automation.errors import WarrantError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a subcommand lives (``module:attribute``) and its line in ``warrant --help``."""
+    """Where a subcommand lives (``module:attribute``) and its line in the help of the group it is in."""
 
     target: str
     summary: str
 
 
-COMMANDS: dict[str, Entry] = {
+@dataclass(frozen=True)
+class Group:
+    """Subcommands about one thing, its line in ``warrant --help`` and an example for its own."""
+
+    summary: str
+    example: str
+    entries: Mapping[str, Entry]
+
+
+COMMANDS: dict[str, Entry | Group] = {
     "up": Entry("automation.servers.up:command", "Start the database, the Dagster UI and daemon, and MLflow."),
     "down": Entry("automation.servers.down:command", "Stop what `warrant up` started."),
     "status": Entry("automation.servers.status:command", "Show which servers run, and where."),
@@ -32,7 +46,15 @@ COMMANDS: dict[str, Entry] = {
     "replay": Entry("automation.replay:command", "Replay days in order, as the schedules would have run them."),
     "backfill": Entry("automation.replay:backfill_command", "Ingest days and compute their features, month by month."),
     "scorecard": Entry("automation.scorecard:command", "Say what the decided days came to."),
-    "contract": Entry("automation.counts:contract", "What contracts let through and what they held back."),
+    "contract": Group(
+        "Contracts: what they promise, let through and hold back.",
+        "warrant contract counts --workload flight_disruption",
+        {
+            "counts": Entry(
+                "automation.contract.counts:command", "Count the rows of every table: valid, and quarantined by rule."
+            ),
+        },
+    ),
     "doctor": Entry("automation.servers.doctor:command", "Check this installation and say how to repair it."),
 }
 
@@ -40,22 +62,30 @@ COMMANDS: dict[str, Entry] = {
 class LazyGroup(click.Group):
     """A group that imports a subcommand's module when the subcommand is called, not before."""
 
+    def __init__(self, *arguments: Any, entries: Mapping[str, Entry | Group], **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self._entries = entries
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return list(COMMANDS)
+        return list(self._entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, attribute = entry.target.split(":")
-        return getattr(import_module(module), attribute)
+        match self._entries.get(cmd_name):
+            case Entry(target=target):
+                module, attribute = target.split(":")
+                return getattr(import_module(module), attribute)
+            case Group() as group:
+                words = f"{group.summary}\n\n\b\nExample:\n  {group.example}"
+                return LazyGroup(cmd_name, help=words, entries=group.entries)
+            case None:
+                return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, entry.summary) for name, entry in self._entries.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="warrant")
 def warrant() -> None:
     """Automated decisions that carry their proof.

@@ -10,7 +10,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import psutil
 import pytest
 from pydantic import SecretStr
@@ -248,35 +247,6 @@ def test_a_url_is_one_that_a_browser_here_can_open() -> None:
     record = Record(Server.MLFLOW, 1, 0.0, (), "0.0.0.0", 5000)  # noqa: S104 (not bound)
     assert record.url == "http://127.0.0.1:5000"
     assert replace(record, host="::").url == "http://[::1]:5000"
-
-
-def test_every_subcommand_teaches_with_an_example() -> None:
-    from click.testing import CliRunner
-
-    from automation.cli import COMMANDS, warrant
-
-    def shown(*arguments: str) -> str:
-        result = CliRunner().invoke(warrant, [*arguments, "--help"])
-        assert result.exit_code == 0
-        return result.output
-
-    for name, entry in COMMANDS.items():
-        assert entry.summary in shown()
-        found = warrant.get_command(click.Context(warrant), name)
-        within = found.commands if isinstance(found, click.Group) else {}
-        for path in ((name,), *((name, command) for command in within)):
-            assert "Example" in shown(*path), path
-
-
-def test_help_imports_none_of_the_slow_packages() -> None:
-    program = (
-        "import sys\nfrom click.testing import CliRunner\nfrom automation.cli import warrant\n"
-        "assert CliRunner().invoke(warrant, ['--help']).exit_code == 0\n"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    slow = {"dagster", "mlflow", "feast", "pandas", "sqlalchemy", "psycopg2", "pydantic", "rich", "duckdb"}
-    assert slow.isdisjoint(done.stdout.split())
 
 
 def test_an_error_prints_what_happened_then_what_to_do() -> None:

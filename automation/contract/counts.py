@@ -60,17 +60,7 @@ def count(lake: Lakehouse, workload: Workload, days: Days) -> list[TableCount]:
     return result
 
 
-@click.group("contract")
-def contract() -> None:
-    """Contracts: what they let through and what they held back.
-
-    \b
-    Example:
-      warrant contract counts --workload flight_disruption
-    """
-
-
-@contract.command("counts")
+@click.command("counts")
 @click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
 @click.option("--from", "first", type=DAY_OPTION, help="First day; by default the calendar's first.")
 @click.option("--to", "last", type=DAY_OPTION, help="Last day; by default the calendar's last.")
