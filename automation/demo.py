@@ -51,10 +51,13 @@ def command(minutes: float) -> None:
     days = Days(FIRST_DAY, min(last, workload.calendar.days().last))
     with alone(platform, workload):
         shown(until(replay(platform, workload, days), deadline))
-    show(scorecard_of(platform, workload), workload.spec.policy)
+    card = scorecard_of(platform, workload)
+    show(card, workload.spec.policy)
+    following = date.fromisoformat(card.last) + timedelta(days=1)
     click.echo(
         "\nNext:\n"
-        "  warrant up                      the lineage in the Dagster UI, the models in MLflow\n"
+        "  make up        the lineage in the Dagster UI, the models in MLflow\n"
+        "  . .venv/bin/activate\n"
         f"  warrant contract counts --workload {WORKLOAD}\n"
-        f"  warrant replay --workload {WORKLOAD} --from 2013-04-01 --to 2013-04-30"
+        f"  warrant replay --workload {WORKLOAD} --from {following} --to {following + timedelta(days=6)}"
     )

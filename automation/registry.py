@@ -145,6 +145,7 @@ class ModelRegistry:
         # MLflow reads these when it is imported; without them it would phone home and create a folder here.
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         import mlflow
 
         logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -17,6 +17,7 @@ from automation.evaluation import auc, calibration_error
 from automation.lakehouse import DAY, Lakehouse, quarantine_of
 from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform
+from automation.workload import Stage
 
 if TYPE_CHECKING:
     from automation.policy.costs import Costs
@@ -59,6 +60,7 @@ class Scorecard:
     cases: int
     decisions_by_action: dict[str, int]
     automation_rate: float | None
+    reviews_by_reason: dict[str, int]
     outcomes: int
     base_rate: float | None
     auc: float | None
@@ -75,7 +77,7 @@ def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dic
     from automation.policy.costs import costs
 
     spec = workload.spec
-    decisions = _read(lake, workload, "decisions", days, ["case_key", "action", "status"])
+    decisions = _read(lake, workload, "decisions", days, ["case_key", "action", "status", "review_reasons"])
     wanted = [
         "case_key",
         "label",
@@ -106,6 +108,7 @@ def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dic
             action.name: decisions.filter(pl.col("action") == action.name).height for action in spec.policy.actions
         },
         automation_rate=_known((decisions["status"] == "automated").mean()),
+        reviews_by_reason=_reviews_by_reason(decisions["review_reasons"]),
         outcomes=outcomes.height,
         base_rate=_known(label.mean()) if len(label) else None,
         auc=_known(auc(probability, judged_label)) if judged.height else None,
@@ -134,6 +137,14 @@ def best_fixed_rule(rule: np.ndarray, realised: Costs) -> float:
     for values in by_group[1:]:
         least = np.minimum.accumulate(least) + values
     return float(least.min())
+
+
+def _reviews_by_reason(reasons: pl.Series) -> dict[str, int]:
+    """Cases that went to a person, by why, the most frequent first. What a reason says of one case's dollars is left
+    out, so that cases of one kind count as one."""
+    every = reasons.str.json_decode(pl.List(pl.String)).explode(empty_as_null=False)
+    kinds = every.str.replace_all(r"\$[\d,.]+", "$…").alias("reason").value_counts()
+    return dict(kinds.sort(["count", "reason"], descending=[True, False]).iter_rows())
 
 
 def quarantined_by_rule(lake: Lakehouse, workload: Workload, days: Days) -> dict[str, dict[str, int]]:
@@ -176,7 +187,7 @@ def seconds_by_stage(platform: Platform, workload: Workload, days: Days) -> dict
         for step in platform.instance.get_run_step_stats(run.run_id):
             if step.start_time and step.end_time and step.step_key in stages:
                 spent[stages[step.step_key]] += step.end_time - step.start_time
-    return {stage: round(seconds, 2) for stage, seconds in spent.items()}
+    return {stage.value: round(spent[stage.value], 2) for stage in Stage if stage.value in spent}
 
 
 def _read(lake: Lakehouse, workload: Workload, table: str, days: Days, columns: list[str]) -> pl.DataFrame:
@@ -250,6 +261,12 @@ def show(card: Scorecard, policy: Policy) -> None:
         ["action", "cases", "share"],
         [(name, f"{n:,}", f"{n / max(1, card.cases):.1%}") for name, n in card.decisions_by_action.items()],
     )
+    if card.reviews_by_reason:
+        table(
+            "Given to a person",
+            ["because", "cases"],
+            [(reason, f"{n:,}") for reason, n in card.reviews_by_reason.items()],
+        )
     table(
         f"Dollars: the decisions cost ${card.cost:,.0f}",
         ["against", "its cost", "saved"],

@@ -6,6 +6,7 @@ and services are the module-level objects of `feature_repo/<workload>.py`; only 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
@@ -130,9 +131,12 @@ def historical_features(store: FeatureStore, service_name: str, entity_frame: pl
         The errors of `feature_repo.offline_store`, and Feast's own for an unknown service.
     """
     service = store.get_feature_service(service_name, allow_cache=True)
-    job = store.get_historical_features(
-        entity_df=entity_frame.to_pandas(use_pyarrow_extension_array=True), features=service
-    )
+    with warnings.catch_warnings():
+        # Feast calls on-demand views experimental at every call; tests/feature_repo pins what we use of them.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        job = store.get_historical_features(
+            entity_df=entity_frame.to_pandas(use_pyarrow_extension_array=True), features=service
+        )
     features = [feature.name for view in service.feature_view_projections for feature in view.features]
     values = pl.DataFrame(job.to_arrow().select(features))
     return pl.concat([entity_frame, values], how="horizontal")

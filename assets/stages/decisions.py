@@ -143,9 +143,18 @@ def _shown(rows: pl.DataFrame) -> dg.TableMetadataValue:
     names = ("case_key", "action", "status", "probability", "expected_cost", "reasons", "review_reasons")
     chosen = rows.group_by("action", "status", maintain_order=True).head(3).select(names)
     return dg.TableMetadataValue(
-        records=[dg.TableRecord({name: _plain(row[name]) for name in names}) for row in chosen.iter_rows(named=True)],
+        records=[
+            dg.TableRecord(
+                {name: _sentence(row[name]) if name.endswith("reasons") else _plain(row[name]) for name in names}
+            )
+            for row in chosen.iter_rows(named=True)
+        ],
         schema=dg.TableSchema([dg.TableColumn(name) for name in names]),
     )
+
+
+def _sentence(reasons: str) -> str:
+    return "; ".join(json.loads(reasons))
 
 
 def _plain(value: object) -> str:

