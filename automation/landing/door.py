@@ -119,9 +119,10 @@ class Door:
     def _record_moved(self) -> None:
         """Records the files that a process moved and was killed before it could: they are no arrivals under way."""
         for delivery in deliveries.unfiled_deliveries(self.settings, self.workload.name):
-            where = delivery.judged and _destination(delivery, delivery.judged)
-            if where and (self.landing.root / where).exists():
-                deliveries.filed(self.settings, delivery, where)
+            if delivery.judged is not None:
+                where = _destination(delivery, delivery.judged)
+                if (self.landing.root / where).exists():
+                    deliveries.filed(self.settings, delivery, where)
 
     def _judged(self, delivery: Delivery, data: bytes) -> Generator[Step, None, Judged]:
         before = deliveries.accepted_before(self.settings, delivery)

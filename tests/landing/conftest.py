@@ -118,13 +118,19 @@ def database_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings
 
 
 @pytest.fixture(scope="session")
-def parcels(tmp_path_factory: pytest.TempPathFactory) -> Workload:
-    """The toy workload, declared."""
+def parcel_contracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy workload's contracts, laid out as the platform's are."""
     contracts = tmp_path_factory.mktemp("contracts")
     shutil.copytree(TOY / "contracts", contracts / "parcel_claims")
     shutil.copytree(ROOT / "contracts" / "platform", contracts / "platform")
+    return contracts
+
+
+@pytest.fixture(scope="session")
+def parcels(parcel_contracts: Path) -> Workload:
+    """The toy workload, declared."""
     attributes = yaml.safe_load((TOY / "assets" / "defs.yaml").read_text())["attributes"]
-    return Workload(WorkloadSpec.model_validate(attributes), "assets.parcel_claims", contracts)
+    return Workload(WorkloadSpec.model_validate(attributes), "assets.parcel_claims", parcel_contracts)
 
 
 @pytest.fixture(scope="session")

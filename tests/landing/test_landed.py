@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import dagster as dg
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.stages import raw
 from automation.calendar import Days
 from automation.lakehouse import DAY
 from automation.landing.landed import joined, landed_of, with_landed
-from automation.workload import Workload
+from automation.resources import LakehouseResource
+from automation.workload import Workload, WorkloadSpec
 from contracts.contract import UTC_TIMESTAMP
 from contracts.enforcement import Split, enforce
 from tests.landing.conftest import NOW, Opened, claim, csv
@@ -138,6 +142,32 @@ def test_what_landed_for_a_day_joins_the_feed_of_that_day_in_the_order_of_receip
     assert rows.schema == feed.schema
     assert with_landed(lake, parcels, "claims", None, DAYS)[0]["claim_id"].to_list() == ["L005", "L004", "L003"]
     assert with_landed(lake, parcels, "claims", feed, Days.one(date(2020, 6, 12))) == (feed, 0)
+
+
+def test_a_feed_that_only_lands_needs_no_function_and_its_rows_pass_the_same_gate(
+    door: Opened, parcels: Workload, parcel_contracts: Path
+) -> None:
+    attributes = parcels.spec.model_dump(mode="json")
+    attributes["feeds"][1] |= {"source": "landing"}
+    spec = WorkloadSpec.model_validate(attributes)
+    assert spec.feeds[1].table == "findings"
+    # The package does not exist: whatever asked it for a feed would fail.
+    workload = Workload(spec, "assets.nowhere", parcel_contracts)
+    found = [claim(number) | {"is_false": "true", "depot": "north"} for number in (1, 2)]
+    columns = list(workload.contract("findings").schema)
+    door.drop("findings/a.csv", csv(*({name: row[name] for name in columns} for row in found)))
+    [asset] = [made for made in raw.build(workload) if made.key.path[-1] == "findings"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset],
+            instance=instance,
+            partition_key=str(DAYS.first),
+            resources={"lakehouse": LakehouseResource(url=door.door.lake.url)},
+        )
+    assert [(check.check_name, check.passed) for check in result.get_asset_check_evaluations()] == [("contract", True)]
+    assert door.door.lake.read("parcel_claims", "findings", DAYS)["claim_id"].to_list() == ["L001", "L002"]
+    [made] = result.asset_materializations_for_node("parcel_claims__findings")
+    assert made.metadata["landed rows"].value == 2
 
 
 def test_what_landed_stays_out_while_the_feed_lacks_a_column_and_is_not_lost(door: Opened, parcels: Workload) -> None:
