@@ -14,6 +14,7 @@ from automation.errors import WarrantError
 from automation.landing.deliveries import judged_deliveries
 from automation.landing.door import described
 from automation.landing.folder import Landing
+from automation.landing.landed import REFUSED_LINES
 from automation.landing.sensor import PICKED_UP, pick_up, run_config
 from automation.landing.verdict import Verdict
 from automation.replay import Platform
@@ -118,7 +119,9 @@ def listed(name: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    made = Table("received (UTC)", "file", "verdict", "rows let in", "came before", "refused", "days", show_edge=False)
+    made = Table("received (UTC)", show_edge=False)
+    for column in ("file", "verdict", "rows let in", "came before", "refused", "days"):
+        made.add_column(column, overflow="fold")
     for delivery in judged:
         verdict = delivery.judged
         if verdict is None:
@@ -126,7 +129,7 @@ def listed(name: str, as_json: bool) -> None:
         account = verdict.account
         made.add_row(
             f"{delivery.received_at:%Y-%m-%d %H:%M:%S}",
-            delivery.file,
+            delivery.file.removeprefix(f"{workload.name}/"),
             f"{verdict.verdict}" + (f": {verdict.fault}" if verdict.fault else ""),
             f"{sum(account.landed.values()):,}",
             f"{account.known:,}",
@@ -134,7 +137,7 @@ def listed(name: str, as_json: bool) -> None:
             _days(delivery),
         )
     for file in waiting:
-        made.add_row("", file, "waits", "", "", "", "")
+        made.add_row("", file.removeprefix(f"{workload.name}/"), "waits", "", "", "", "")
     Console(width=140).print(made)
 
 
@@ -145,11 +148,13 @@ def _words(delivery: Delivery, workload: Workload, landing: Landing) -> str:
     lines = [f"{delivery.file}: {verdict.verdict}. {verdict.says}"]
     if delivery.filed:
         lines.append(f"The file and the verdict lie at {landing.root / delivery.filed}")
+    if verdict.account.refused:
+        lines.append(f"The refused lines lie in the table {workload.name}/{REFUSED_LINES}, as they came.")
     if verdict.days:
         first, last = verdict.days[0], verdict.days[-1]
         lines.append(
-            f"It brings rows for {_days(delivery)}. The sensor {workload.name}_new_data runs days that were decided "
-            f"again; by hand: warrant replay --workload {workload.name} --from {first} --to {last} --again"
+            f"It brings rows for {_days(delivery)}. The sensor {workload.name}_new_data runs these days again; by hand: "
+            f"warrant replay --workload {workload.name} --from {first} --to {last} --again"
         )
     return "\n".join(lines)
 

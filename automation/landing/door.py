@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ class Door:
             yield Step.JUDGED
             assert delivery.judged is not None  # noqa: S101 - it was judged above
             where = _destination(delivery, delivery.judged)
-            self.landing.file_away(file, where, described(delivery))
+            self.landing.file_away(file, where, described(replace(delivery, filed=where)))
             yield Step.MOVED
             delivery = deliveries.filed(self.settings, delivery, where)
             yield Step.RECORDED
@@ -192,7 +192,7 @@ class Door:
         if refused:
             faults = ", ".join(f"{fault} ({count:,})" for fault, count in account.refused.items())
             first = refused[0]
-            parts.append(f"{len(refused):,} are refused: {faults}; the first is line {first.line}: {first.says}")
+            parts.append(f"{len(refused):,} refused: {faults}; the first is line {first.line}: {first.says}")
         says = " ".join(["; ".join(parts).removesuffix(".") + ".", *found.notes])
         if not refused:
             verdict = Verdict.ACCEPTED if rows else Verdict.DUPLICATE

@@ -42,6 +42,7 @@ def test_a_csv_file_comes_in_row_by_row_and_is_filed_with_its_verdict(door: Open
     [file, verdict] = door.files()
     assert file == f".done/parcel_claims/claims/{delivery.digest[:12]}-1.monday.csv"
     said = json.loads((door.door.landing.root / verdict).read_text())
+    assert said["filed"] == file
     assert (said["verdict"], said["landed"], said["days"]) == ("accepted", {"claims": 5}, ["2020-06-10"])
     assert deliveries.judged_deliveries(door.door.settings, "parcel_claims") == [delivery]
 
@@ -350,6 +351,16 @@ def test_hourly_weather_lands_as_csv_in_the_day_it_became_known_in_new_york(
     assert judged.account.landed == {"weather": rows.height}
     assert judged.days == (day,)
     assert judged.within_limits
+
+
+def test_a_run_that_names_no_file_leaves_what_has_just_changed(door: Opened) -> None:
+    import os
+
+    for name, age in (("old.csv", 120), ("new.csv", 5)):
+        path = door.door.landing.root / door.put(f"claims/{name}", CLEAN)
+        changed = (NOW - timedelta(seconds=age)).timestamp()
+        os.utime(path, (changed, changed))
+    assert door.door.landing.unchanged("parcel_claims", NOW - timedelta(minutes=1)) == ["parcel_claims/claims/old.csv"]
 
 
 def test_a_file_is_put_there_whole_and_never_over_one_that_waits(door: Opened, tmp_path: Path) -> None:
