@@ -151,10 +151,11 @@ def _words(delivery: Delivery, workload: Workload, landing: Landing) -> str:
     if verdict.account.refused:
         lines.append(f"The refused lines lie in the table {workload.name}/{REFUSED_LINES}, as they came.")
     if verdict.days:
-        first, last = verdict.days[0], verdict.days[-1]
         lines.append(
-            f"It brings rows for {_days(delivery)}. The sensor {workload.name}_new_data runs these days again; by hand: "
-            f"warrant replay --workload {workload.name} --from {first} --to {last} --again"
+            f"It brings rows for {_days(delivery)}. The sensor {workload.name}_new_data runs these days again; by hand:"
+        )
+        lines.append(
+            f"warrant replay --workload {workload.name} --from {verdict.days[0]} --to {verdict.days[-1]} --again"
         )
     return "\n".join(lines)
 

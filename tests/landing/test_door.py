@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -304,6 +306,15 @@ def test_a_twin_that_overtakes_a_killed_delivery_does_not_double_it(door: Opened
     assert door.drop("claims/b.csv", CLEAN).judged.verdict is Verdict.DUPLICATE
     finished = door.door.let_in("parcel_claims/claims/a.csv", NOW)
     assert finished.judged.verdict is Verdict.ACCEPTED
+    assert len(door.ids()) == 5
+
+
+def test_of_two_that_come_at_once_one_waits_for_the_other(door: Opened) -> None:
+    files = [door.put(f"claims/{name}.csv", CLEAN) for name in "abcd"]
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda file: door.door.let_in(file, NOW), files))
+    verdicts = Counter(delivery.judged.verdict for delivery in taken)
+    assert verdicts == {Verdict.ACCEPTED: 1, Verdict.DUPLICATE: 3}
     assert len(door.ids()) == 5
 
 
