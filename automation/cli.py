@@ -45,6 +45,8 @@ COMMANDS: dict[str, Entry | Group] = {
     "demo": Entry("automation.demo:command", "Decide real days within a few minutes and print the scorecard."),
     "replay": Entry("automation.replay:command", "Replay days in order, as the schedules would have run them."),
     "backfill": Entry("automation.replay:backfill_command", "Ingest days and compute their features, month by month."),
+    "land": Entry("automation.landing.commands:land", "Take a file into a workload's feed."),
+    "deliveries": Entry("automation.landing.commands:listed", "List the files that were taken in, with the verdicts."),
     "scorecard": Entry("automation.scorecard:command", "Say what the decided days came to."),
     "contract": Group(
         "Contracts: what they promise, let through and hold back.",

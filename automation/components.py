@@ -10,6 +10,7 @@ from dagster._core.definitions.metadata.metadata_value import ObjectMetadataValu
 from pydantic import BaseModel
 
 from automation import jobs, schedules, sensors
+from automation.landing import sensor as landing_sensor
 from automation.workload import Workload, WorkloadSpec
 
 CONTRACTS_FOLDER = "contracts"
@@ -48,7 +49,7 @@ class DecisionWorkload(dg.Component):
             assets=assets,
             jobs=list(made.all),
             schedules=schedules.build(workload, made),
-            sensors=sensors.build(workload, made),
+            sensors=[*sensors.build(workload, made), landing_sensor.build(workload, made)],
         )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from automation.workload import Workload
 
 
+DELIVERIES = "deliveries"
+
+
 @dataclass(frozen=True)
 class Jobs:
     """A workload's jobs."""
@@ -23,10 +26,11 @@ class Jobs:
     history: UnresolvedAssetJobDefinition
     retrain: UnresolvedAssetJobDefinition
     daily: UnresolvedAssetJobDefinition
+    landing: UnresolvedAssetJobDefinition
 
     @property
     def all(self) -> tuple[UnresolvedAssetJobDefinition, ...]:
-        return (self.setup, self.history, self.retrain, self.daily)
+        return (self.setup, self.history, self.retrain, self.daily, self.landing)
 
 
 def name(workload: str, job: str) -> str:
@@ -72,6 +76,11 @@ def build(workload: Workload) -> Jobs:
         history=job("history", derived, "Raw tables, cases, features and labels: what a first model is trained on."),
         retrain=job(
             "retrain", _stage(workload, Stage.TRAINING), "Training set, candidate and, past its gates, champion."
+        ),
+        landing=job(
+            "landing",
+            dg.AssetSelection.assets(f"{workload.name}/{DELIVERIES}"),
+            "Takes in what lies in the landing folder, or the one file that the run names.",
         ),
         daily=job("daily", everyday, "One day from the feed to decisions, outcomes and monitoring."),
     )

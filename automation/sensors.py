@@ -9,7 +9,9 @@ from collections.abc import Mapping, Set
 import dagster as dg
 
 from automation.jobs import Jobs
-from automation.workload import Workload
+from automation.landing.deliveries import landed_by_day
+from automation.settings import settings
+from automation.workload import Source, Workload
 
 SECONDS_BETWEEN_LOOKS = 60
 
@@ -29,6 +31,11 @@ def next_days(
         return handled[day] != delivered[day] if day in handled else day not in materialized
 
     return sorted(day for day in delivered if is_new(day))[:most]
+
+
+def fingerprints(fed: Mapping[str, str], landed: Mapping[str, str]) -> dict[str, str]:
+    """Each day's short fingerprint: what the feed says of it and, where something landed for it, what that was."""
+    return {day: _short(" ".join(filter(None, (fed.get(day), landed.get(day))))) for day in {*fed, *landed}}
 
 
 def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
@@ -54,12 +61,15 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             )
         )
         first = min(promoted)
-        fingerprints: Mapping[str, str] = workload.module("feed").fingerprint(workload.calendar)
-        delivered = {day: _short(text) for day, text in fingerprints.items() if day >= first}
+        fed = _fed(workload)
+        landed = landed_by_day(settings(), workload.name)
+        delivered = {day: mark for day, mark in fingerprints(fed, landed).items() if day >= first}
         handled: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         materialized = context.instance.get_materialized_partitions(first_feed)
         chosen = next_days(delivered, handled, materialized, ready=running == 0, most=1)
-        taken = {day: mark for day, mark in delivered.items() if day in materialized and day not in handled}
+        # What landed for a day is not taken as handled: it may have landed after the day was materialized.
+        before = fingerprints(fed, {})
+        taken = {day: before.get(day, "") for day in delivered if day in materialized and day not in handled}
         cursor = {**taken, **handled, **{day: delivered[day] for day in chosen}}
         return dg.SensorResult(
             run_requests=[
@@ -70,6 +80,13 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
         )
 
     return [new_data]
+
+
+def _fed(workload: Workload) -> Mapping[str, str]:
+    """The feed's fingerprints by day; none where every feed only lands."""
+    if all(feed.source is Source.LANDING for feed in workload.spec.feeds):
+        return {}
+    return workload.module("feed").fingerprint(workload.calendar)
 
 
 def _short(fingerprint: str) -> str:

@@ -41,14 +41,17 @@ class Settings(BaseSettings):
         default=None,
         description="Folder or object store URL of MLflow's artifacts; by default WARRANT_HOME/artifacts.",
     )
+    landing_folder: Path | None = Field(
+        default=None, description="Folder into which files for the feeds are dropped; by default WARRANT_HOME/landing."
+    )
     host: str = Field(default="127.0.0.1", description="Address the user interfaces listen on.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
 
-    @field_validator("home")
+    @field_validator("home", "landing_folder")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
 
     def __hash__(self) -> int:
         return hash((self.home, self.database_url, self.lakehouse_url, self.artifacts_url, self.host))
@@ -62,6 +65,11 @@ class Settings(BaseSettings):
     def artifacts(self) -> str:
         """URL or folder of MLflow's artifacts."""
         return self.artifacts_url or str(self.home / "artifacts")
+
+    @property
+    def landing(self) -> Path:
+        """The folder into which files for the feeds are dropped, at ``<workload>/<table>``."""
+        return self.landing_folder or self.home / "landing"
 
     @property
     def dagster_home(self) -> Path:

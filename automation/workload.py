@@ -45,6 +45,13 @@ class Delivery(StrEnum):
     WHOLE = "whole"
 
 
+class Source(StrEnum):
+    """What delivers a feed's table: a function of feed.py and whatever lands, or only files that land."""
+
+    FEED = "feed"
+    LANDING = "landing"
+
+
 class Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,10 +65,17 @@ class CalendarSpec(Declared):
 
 
 class FeedTable(Declared):
-    """A table that the workload's ``feed.py`` delivers through a function of the same name."""
+    """A table that the workload's ``feed.py`` delivers through a function of the same name, or that only lands."""
 
     table: str
     delivery: Delivery = Delivery.DAILY
+    source: Source = Source.FEED
+
+    @model_validator(mode="after")
+    def _daily_if_landing(self) -> Self:
+        if self.source is Source.LANDING and self.delivery is not Delivery.DAILY:
+            raise ValueError(f"{self.table} only lands, and files add to a table's days: its delivery must be daily")
+        return self
 
 
 class DerivedTable(Declared):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assets.stages import decisions, features, monitoring, outcomes, raw, scoring, training
+from assets.stages import decisions, features, landing, monitoring, outcomes, raw, scoring, training
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -16,6 +16,6 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
     """Every asset of the workload, stage by stage."""
     return [
         asset
-        for stage in (raw, features, training, scoring, decisions, outcomes, monitoring)
+        for stage in (landing, raw, features, training, scoring, decisions, outcomes, monitoring)
         for asset in stage.build(workload)
     ]

@@ -1,11 +1,14 @@
 """Raw: what the workload's feed delivered, split by its contract, one partition a day."""
 
 import dagster as dg
+import polars as pl
 
 from assets.stages.declaration import declared, run_days
 from automation.boundary import publish, publish_whole
+from automation.calendar import Days
+from automation.landing.landed import with_landed
 from automation.resources import LakehouseResource
-from automation.workload import Delivery, FeedTable, Stage, Workload
+from automation.workload import Delivery, FeedTable, Source, Stage, Workload
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
@@ -29,11 +32,18 @@ def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
         )
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
-        days = run_days(context)
-        rows = getattr(workload.module("feed"), feed.table)(workload.calendar, days)
-        yield from publish(context, lakehouse.open(), workload, feed.table, rows, days)
+        days, lake = run_days(context), lakehouse.open()
+        rows, landed = with_landed(lake, workload, feed.table, _fed(workload, feed, days), days)
+        yield from publish(context, lake, workload, feed.table, rows, days, metadata={"landed rows": landed})
 
     return delivered
+
+
+def _fed(workload: Workload, feed: FeedTable, days: Days) -> pl.DataFrame | None:
+    """What the workload's feed.py delivers on the days; None for a table that has no source but the landing folder."""
+    if feed.source is Source.LANDING:
+        return None
+    return getattr(workload.module("feed"), feed.table)(workload.calendar, days)
 
 
 def _whole(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
