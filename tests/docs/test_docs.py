@@ -17,6 +17,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 # A command stands in a line of its own: indented, in a fence, or in the "Next:" of the demo.
 COMMAND = re.compile(r"^(?: {4}|)(warrant [a-z].*)$", re.MULTILINE)
+# A file that the page's reader has by then.
+FILE = re.compile(r"[\w./-]+\.(csv|parquet|ndjson|yaml|json)")
 BENCHMARK = re.compile(r"python -m (benchmarks\.[a-z_]+)")
 
 
@@ -35,9 +37,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page.read_text("utf-8"))], ids=name)
-def test_every_command_exists_and_takes_what_it_is_given(page: Path) -> None:
+def test_every_command_exists_and_takes_what_it_is_given(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for line in commands(page.read_text("utf-8")):
         command, context, words = warrant, click.Context(warrant), shlex.split(line)[1:]
+        for file in (tmp_path / word for word in words if FILE.fullmatch(word)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
         while isinstance(command, click.Group):
             assert words, f"{line}: a group is no command"
             found = command.get_command(context, words.pop(0))
