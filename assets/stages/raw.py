@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.stages.declaration import declared, run_days
+from automation import gates
 from automation.boundary import publish, publish_whole
 from automation.resources import LakehouseResource
 from automation.workload import Delivery, FeedTable, Stage, Workload
@@ -18,7 +19,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
 def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
     contract = workload.contract(feed.table)
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.RAW,
@@ -39,7 +40,7 @@ def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
 def _whole(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
     contract = workload.contract(feed.table)
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.RAW,
