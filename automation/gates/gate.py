@@ -16,6 +16,9 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.metadata import RawMetadataValue, normalize_metadata
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.instance.utils import RUNLESS_JOB_NAME
+from dagster._core.utils import make_new_run_id
 from dagster._utils.warnings import disable_dagster_warnings
 
 from automation.gates import waivers
@@ -103,7 +106,22 @@ def report(instance: dg.DagsterInstance, asset: dg.AssetKey, judgements: Sequenc
     """Records judgements made outside a run, of data that was materialized before, as `record` does within one."""
     partitions = [judgement.partition for judgement in judgements]
     for evaluation in _evaluations(instance, asset, judgements, partitions):
-        instance.report_runless_asset_event(evaluation)
+        target = evaluation.target_materialization_data
+        store(instance, evaluation, target.run_id if target else None)
+
+
+def store(instance: dg.DagsterInstance, evaluation: AssetCheckEvaluation, run_id: str | None) -> None:
+    """Stores an evaluation made outside a run, beside those of the run ``run_id`` whose judgement it replaces.
+
+    Not as Dagster's runless event: of these its database holds one a check and partition, and refuses a second.
+    Without a run it gets an id of its own. The event that it replaces stays in the event log.
+    """
+    event = DagsterEvent(
+        event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        job_name=RUNLESS_JOB_NAME,
+        event_specific_data=evaluation,
+    )
+    instance.report_dagster_event(event, run_id=run_id or make_new_run_id())
 
 
 class UnjudgedError(Exception):

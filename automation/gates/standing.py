@@ -7,7 +7,7 @@ partitions, over the event log's own tables; tests/lineage/test_gates.py pins wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ class Standing:
     """How one gate stands on one partition of its table.
 
     ``waiver`` is the one in force if the state is WAIVED, and the last that covered it, now over, if FAILED.
-    ``evaluation`` is the storage id of the judgement it stands by.
+    ``evaluation`` is the storage id of the judgement it stands by, ``run_id`` the run that made it.
     """
 
     asset: dg.AssetKey
@@ -61,6 +61,7 @@ class Standing:
     state: State
     waiver: Waiver | None = None
     evaluation: int | None = None
+    run_id: str | None = None
 
     @property
     def open(self) -> bool:
@@ -101,9 +102,8 @@ def read(instance: dg.DagsterInstance, asked: Sequence[Asked], now: datetime) ->
             newest = _newest(written, partition)
             for gate in each.gates:
                 row = judged.get((each.asset, gate, partition))
-                found.append(
-                    Standing(each.asset, gate, partition, _state(row, newest), evaluation=row.event if row else None)
-                )
+                standing = Standing(each.asset, gate, partition, _state(row, newest))
+                found.append(replace(standing, evaluation=row.event, run_id=row.run_id) if row else standing)
     failed = [standing for standing in found if standing.state is State.FAILED]
     if not failed:
         return found
@@ -132,6 +132,7 @@ class _Judged:
     passed: bool
     target: int | None
     event: int
+    run_id: str
 
 
 def _state(row: _Judged | None, newest: int | None) -> State:
@@ -152,8 +153,9 @@ def _newest(written: Mapping[str | None, int], partition: str | None) -> int | N
 def _with_waiver(standing: Standing, given: Sequence[Waiver], now: datetime) -> Standing:
     place = (standing.asset, standing.gate, standing.partition)
     waiver = waivers.in_force(given, *place, now)
-    state = State.FAILED if waiver is None else State.WAIVED
-    return Standing(*place, state, waiver or waivers.last_over(given, *place, now), standing.evaluation)
+    if waiver is None:
+        return replace(standing, waiver=waivers.last_over(given, *place, now))
+    return replace(standing, state=State.WAIVED, waiver=waiver)
 
 
 def _storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
@@ -174,6 +176,7 @@ def _judged_and_materialized(
                 row.execution_status == AssetCheckExecutionRecordStatus.SUCCEEDED.value,
                 row.materialization_event_storage_id,
                 row.evaluation_event_storage_id,
+                row.run_id,
             )
             for row in _newest_judgements(connection, keys, {gate for each in asked for gate in each.gates}, partitions)
         }
@@ -218,6 +221,7 @@ def _newest_judgements(
             table.execution_status,
             table.materialization_event_storage_id,
             table.evaluation_event_storage_id,
+            table.run_id,
         )
         .select_from(AssetCheckExecutionsTable.join(newest, table.evaluation_event_storage_id == newest.c.event))
         .where(*conditions)

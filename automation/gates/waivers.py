@@ -144,10 +144,11 @@ def waive(
         raise WaiverError(
             "A waiver names who waives and why.", remedy='Give --by and --reason, e.g. --reason "the sensor was moved".'
         )
-    if not now < until <= now + LONGEST:
+    latest = (now + LONGEST).date()
+    if not now < until or until.date() > latest:
         raise WaiverError(
             f"A waiver until {until:%Y-%m-%d %H:%M} UTC is refused: one lasts at most {LONGEST.days} days from now.",
-            remedy=f"Choose --until from now to {now + LONGEST:%Y-%m-%d}, and waive again then if it must be.",
+            remedy=f"Choose --until from {now.date()} to {latest}, and waive again then if it must be.",
         )
     first, last = partitions or (None, None)
     with database.connect(settings) as connection, connection.cursor() as cursor:

@@ -10,11 +10,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.instance_for_test import instance_for_test
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
@@ -22,8 +24,10 @@ from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.backfill import execute_backfill_iteration
+from psycopg2.errors import RaiseException
 
-from automation import database
+from automation import database, gates
+from automation.gates import commands, refusal, waivers
 from automation.settings import Settings
 from tests.lineage import gate_rows
 from tests.lineage.gate_rows import BAD, DAY_BEFORE, DOWNSTREAM, GOOD, UPSTREAM, Primitive, Row, Runs, Toy, location
@@ -197,3 +201,173 @@ def test_stock_dagster_in_place_of_the_primitive_comes_out_wrong(instance: dg.Da
         outcomes["in run"] = goes_on(instance, lambda: run(instance, toy, "both", BAD))
     assert outcomes == STOCK[row]
     assert (set(outcomes.values()) == {row.goes_on}) == (row is Row.PASSES), "the row would not find it out"
+
+
+# ---------------------------------------------------------------- waivers
+
+NOW = datetime.now(UTC)
+A_WEEK = NOW + timedelta(days=7)
+
+
+def waive(
+    settings: Settings, days: tuple[str, str] | None = (BAD, BAD), made: datetime = NOW, until: datetime = A_WEEK
+):
+    return waivers.waive(
+        settings, UPSTREAM, "contract", days, by="A. Jensen", reason="the mast is moved", until=until, now=made
+    )
+
+
+def judgement(instance: dg.DagsterInstance) -> AssetCheckEvaluation:
+    [newest_one, *_] = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=1)
+    assert newest_one.evaluation is not None
+    return newest_one.evaluation
+
+
+@pytest.fixture
+def waivable(instance: dg.DagsterInstance, settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """No waiver of an earlier test is in force."""
+    yield instance
+    for waiver in waivers.of_assets(instance, [UPSTREAM]):
+        if waiver.ends > datetime.now(UTC):
+            waivers.revoke(settings, waiver.number, by="the test", now=datetime.now(UTC))
+
+
+def test_a_waived_failure_goes_on_on_every_path_and_is_still_shown_as_a_failure(
+    waivable: dg.DagsterInstance, settings: Settings
+) -> None:
+    instance, toy = waivable, Toy(Primitive.OURS, Row.FAILS)
+    _, cursor = asked_for(instance, toy)
+    make(instance, toy)
+    asked, cursor = asked_for(instance, toy, cursor)
+    assert BAD not in asked
+    waiver = waive(settings)
+    place = commands.Place(UPSTREAM, "contract", (BAD, BAD))
+    assert [each.partition for each in commands.show(instance, place, datetime.now(UTC))] == [BAD]
+
+    shown = judgement(instance)
+    assert not shown.passed
+    assert shown.severity == dg.AssetCheckSeverity.WARN
+    assert (shown.description or "").startswith("WAIVED by A. Jensen until ")
+    assert "What failed: of 2013-01-04" in (shown.description or "")
+    assert shown.metadata["waiver"].value["number"] == waiver.number
+
+    asked, _ = asked_for(instance, toy, cursor)
+    outcomes = {
+        Way.AUTOMATED: BAD in asked,
+        Way.MANUAL: goes_on(instance, lambda: run(instance, toy, "downstream", BAD)),
+        Way.BACKFILLED_IN_ONE_RUN: goes_on(instance, lambda: backfill(instance, toy, BAD)),
+        Way.IN_RUN: goes_on(instance, lambda: run(instance, toy, "both", BAD)),
+    }
+    assert outcomes == dict.fromkeys(outcomes, True)
+    # Judged again in that run, it failed again and is a failure still; what went on says under which waiver.
+    assert (judgement(instance).passed, judgement(instance).severity) == (False, dg.AssetCheckSeverity.WARN)
+    query = dg.AssetRecordsFilter(asset_key=DOWNSTREAM, asset_partitions=[BAD])
+    made = instance.fetch_materializations(query, limit=1).records[0].asset_materialization
+    assert made is not None
+    assert [each["number"] for each in made.metadata[refusal.MADE_UNDER].value] == [waiver.number]
+
+    waivers.revoke(settings, waiver.number, by="B. Olsen", now=datetime.now(UTC))
+    commands.show(instance, place, datetime.now(UTC))
+    assert (judgement(instance).severity, judgement(instance).description) == (
+        dg.AssetCheckSeverity.ERROR,
+        f"of {BAD}",
+    )
+    assert not goes_on(instance, lambda: run(instance, toy, "downstream", BAD))
+
+
+def test_a_gate_holds_again_when_its_waiver_expires_and_the_refusal_says_so(
+    waivable: dg.DagsterInstance, settings: Settings
+) -> None:
+    instance, toy = waivable, Toy(Primitive.OURS, Row.FAILS)
+    make(instance, toy)
+    long_ago = NOW - timedelta(days=20)
+    waive(settings, made=long_ago, until=long_ago + timedelta(days=10))
+    refused = run(instance, toy, "downstream", BAD)
+    assert not refused.success
+    [error] = [e.step_failure_data.error for e in refused.all_events if e.is_step_failure]
+    assert (
+        "toy/downstream for 2013-01-04 is refused: the gate contract of toy/upstream failed on 2013-01-04 "
+        "(its waiver by A. Jensen is over): of 2013-01-04." in error.cause.message
+    )
+    assert "warrant gate waive --workload toy --asset upstream --gate contract --partition 2013-01-04" in str(error)
+    # It did stand under the waiver then.
+    asked = [gates.Asked(UPSTREAM, ("contract",), frozenset({BAD}))]
+    [then] = gates.read(instance, asked, long_ago + timedelta(days=9))
+    [after] = gates.read(instance, asked, long_ago + timedelta(days=10))
+    assert (then.state, after.state) == (gates.State.WAIVED, gates.State.FAILED)
+
+
+@pytest.mark.parametrize("row", [Row.OVERTAKEN, Row.NEVER_RUN])
+def test_a_waiver_is_of_a_judgement_and_lets_nothing_go_on_that_was_not_judged(
+    waivable: dg.DagsterInstance, settings: Settings, row: Row
+) -> None:
+    toy = Toy(Primitive.OURS, row)
+    make(waivable, toy)
+    waive(settings)
+    assert not goes_on(waivable, lambda: run(waivable, toy, "downstream", BAD))
+
+
+def test_a_waiver_covers_its_days_and_no_other(waivable: dg.DagsterInstance, settings: Settings) -> None:
+    toy = Toy(Primitive.OURS, Row.DAY_BEFORE_FAILS)
+    make(waivable, toy)
+    waive(settings, (GOOD, GOOD))
+    assert not goes_on(waivable, lambda: run(waivable, toy, "downstream", BAD))
+    waive(settings, (GOOD, DAY_BEFORE))
+    assert goes_on(waivable, lambda: run(waivable, toy, "downstream", BAD))
+
+
+@pytest.mark.parametrize(
+    ("by", "reason", "until", "says"),
+    [
+        (" ", "why", A_WEEK, "names who waives and why"),
+        ("A. Jensen", "", A_WEEK, "names who waives and why"),
+        ("A. Jensen", "why", NOW, "at most 30 days"),
+        ("A. Jensen", "why", NOW + timedelta(days=32), "at most 30 days"),
+    ],
+)
+def test_a_waiver_names_who_and_why_and_ends(settings: Settings, by: str, reason: str, until: datetime, says: str):
+    with pytest.raises(waivers.WaiverError, match=says) as raised:
+        waivers.waive(settings, UPSTREAM, "contract", None, by=by, reason=reason, until=until, now=NOW)
+    assert raised.value.remedy
+
+
+@pytest.mark.parametrize("change", ["UPDATE {} SET {} = 'x'", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+@pytest.mark.parametrize(("table", "column"), [("gate_waivers", "reason"), ("gate_waiver_revocations", "revoked_by")])
+def test_waivers_are_only_added(settings: Settings, change: str, table: str, column: str) -> None:
+    waivers.revoke(settings, waive(settings).number, by="B. Olsen", now=NOW + timedelta(seconds=1))
+    with (
+        pytest.raises(RaiseException, match="A waiver is evidence"),
+        database.connect(settings) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(change.format(table, column))
+
+
+def test_a_waiver_is_revoked_once(settings: Settings) -> None:
+    number = waive(settings).number
+    waivers.revoke(settings, number, by="B. Olsen", now=NOW)
+    with pytest.raises(waivers.WaiverError, match="has been over since"):
+        waivers.revoke(settings, number, by="B. Olsen", now=NOW)
+    with pytest.raises(waivers.WaiverError, match="There is no waiver 0"):
+        waivers.revoke(settings, 0, by="B. Olsen", now=NOW)
+
+
+# ---------------------------------------------------------------- the sensor
+
+
+def test_the_sensor_that_evaluates_our_condition_asks_for_what_no_gate_holds(instance: dg.DagsterInstance) -> None:
+    """In the code location, as the daemon has it done."""
+    toy = Toy(Primitive.OURS, Row.FAILS)
+    sensor = dg.AutomationConditionSensorDefinition("automation", target="*", use_user_code_server=True)
+    definitions = dg.Definitions.merge(location(toy), dg.Definitions(sensors=[sensor]))
+    repository = definitions.get_repository_def()
+
+    def tick(cursor: str | None) -> tuple[set[str | None], str | None]:
+        context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
+        found = sensor.evaluate_tick(context)
+        return {request.partition_key for request in found.run_requests or ()}, found.cursor
+
+    _, cursor = tick(None)
+    make(instance, toy)
+    asked, _ = tick(cursor)
+    assert asked == {GOOD}
