@@ -25,6 +25,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.backfill import execute_backfill_iteration
 from psycopg2.errors import RaiseException
+from sqlalchemy.exc import IntegrityError
 
 from automation import database, gates
 from automation.gates import commands, refusal, waivers
@@ -350,6 +351,30 @@ def test_a_waiver_is_revoked_once(settings: Settings) -> None:
         waivers.revoke(settings, number, by="B. Olsen", now=NOW)
     with pytest.raises(waivers.WaiverError, match="There is no waiver 0"):
         waivers.revoke(settings, 0, by="B. Olsen", now=NOW)
+
+
+# ---------------------------------------------------------------- judgements outside a run
+
+
+def test_a_judgement_made_outside_a_run_replaces_the_runs_as_often_as_need_be(instance: dg.DagsterInstance) -> None:
+    toy = Toy(Primitive.OURS, Row.FAILS)
+    make(instance, toy)
+    for passed in (True, False, True):
+        gates.report(instance, UPSTREAM, [gates.Judgement(toy.gate, passed, "looked at again", BAD)])
+        asked = [gates.Asked(UPSTREAM, ("contract",), frozenset({BAD, GOOD}))]
+        states = [found.open for found in gates.read(instance, asked, NOW)]
+        assert states == [True, passed]
+    assert goes_on(instance, lambda: run(instance, toy, "downstream", BAD))
+
+
+def test_dagster_holds_one_runless_evaluation_of_a_partition_and_refuses_a_second(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Which is why ours go beside a run's."""
+    evaluation = AssetCheckEvaluation(asset_key=UPSTREAM, check_name="contract", passed=True, partition=BAD)
+    instance.report_runless_asset_event(evaluation)
+    with pytest.raises(IntegrityError):
+        instance.report_runless_asset_event(evaluation)
 
 
 # ---------------------------------------------------------------- the sensor
