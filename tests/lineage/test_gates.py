@@ -1,13 +1,21 @@
 """Gates: what Dagster's partitioned checks, still a preview, do for us. An upgrade that changes it fails here."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from automation import gates
+from automation import boundary, gates
+from automation.calendar import Days
+from automation.lakehouse import Lakehouse
+from contracts.contract import Contract, ExpectationKind
+from contracts.document import load
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2013-01-01", end_date="2013-01-05")
 UPSTREAM, DOWNSTREAM = dg.AssetKey(["toy", "upstream"]), dg.AssetKey(["toy", "downstream"])
@@ -191,3 +199,62 @@ def test_automation_asks_for_a_day_only_once(instance: dg.DagsterInstance) -> No
 
 def test_the_days_of_these_tests_are_those_of_the_partitions() -> None:
     assert DAYS.get_partition_keys()[-1] == date(2013, 1, 4).isoformat()
+
+
+# ---------------------------------------------------------------- what only warns
+
+WEATHER = Path(__file__).parent.parent.parent / "contracts" / "flight_disruption" / "weather.odcs.yaml"
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What the boundary asks of a workload."""
+
+    found: Contract
+    name: str = "toy"
+
+    def contract(self, table: str) -> Contract:
+        assert table == self.found.name
+        return self.found
+
+
+def weather(severity: gates.Severity, folder: Path) -> dg.Definitions:
+    """A table written through the boundary: each day lacks rows, which its contract says with ``severity``."""
+    read = load(WEATHER)
+    [few] = [each for each in read.expectations if each.kind is ExpectationKind.ROW_COUNT]
+    contract = dataclasses.replace(read, expectations=(dataclasses.replace(few, severity=severity),))
+    key = dg.AssetKey(["toy", "weather"])
+
+    @gates.gated_asset(
+        key=key,
+        partitions_def=DAYS,
+        check_specs=gates.specs(key, boundary.table_gates(contract), DAYS),
+    )
+    def delivered(context: dg.AssetExecutionContext):
+        rows = pl.DataFrame(schema={**contract.schema, "day": pl.Date})
+        days = Days.one(date.fromisoformat(context.partition_key))
+        yield from boundary.publish(context, Lakehouse(str(folder)), Weather(contract), "weather", rows, days)
+
+    @gates.gated_asset(key=DOWNSTREAM, deps=[key], partitions_def=DAYS)
+    def downstream() -> None: ...
+
+    return dg.Definitions(
+        assets=[delivered, downstream], jobs=[dg.define_asset_job("all")], executor=dg.in_process_executor
+    )
+
+
+@pytest.mark.parametrize(
+    ("severity", "gate", "goes_on"),
+    [(gates.Severity.WARNING, gates.ADVICE, True), (gates.Severity.ERROR, gates.EXPECTATIONS, False)],
+)
+def test_an_expectation_that_only_warns_is_shown_and_holds_nothing(
+    instance: dg.DagsterInstance, tmp_path: Path, severity: gates.Severity, gate: gates.Gate, goes_on: bool
+) -> None:
+    result = run(weather(severity, tmp_path), instance, "2013-01-02")
+    assert result.success == goes_on
+    assert bool(materialized(instance)) == goes_on
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert set(found) == {gates.CONTRACT.name, gate.name}
+    assert not found[gate.name].passed
+    assert found[gate.name].severity.value == ("WARN" if goes_on else "ERROR")
+    assert " is 0, expected " in (found[gate.name].description or "")
