@@ -116,18 +116,23 @@ def list_command(name: str, failed: bool, as_json: bool) -> None:
     Example:
       warrant gate list --workload flight_disruption --failed
 
-    Exit code 0 whatever the gates say. Without --json, partitions that stand alike are counted together.
+    Exit code 0 whatever the gates say. Without --json, partitions that stand alike are counted together, and below
+    them stand the waivers in force.
     """
     from automation.settings import settings
 
-    platform = Platform(settings())
+    platform, now = Platform(settings()), datetime.now(UTC)
     platform.workload(name)
-    found = standings(platform, name, datetime.now(UTC))
+    found = standings(platform, name, now)
     shown = [each for each in found if not failed or each.state is not State.PASSED]
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in shown], indent=2))
     else:
         _print(platform.instance, shown)
+        for waiver in waivers.of_assets(platform.instance, sorted({each.asset for each in found})):
+            if waiver.in_force(now):
+                where = f"{waiver.gate} of {waiver.asset} on {waiver.partitions}"
+                click.echo(f"Waiver {waiver.number}, {where}: {waiver.words}")
 
 
 def _as_json(each: Standing) -> dict[str, Any]:
@@ -180,7 +185,7 @@ def waive_command(
     \b
     Example:
       warrant gate waive --workload flight_disruption --asset weather --gate contract --partition 2013-03-05 \\
-        --by "A. Jensen" --reason "one station is being moved" --until 2013-03-12
+        --by "A. Jensen" --reason "one station is being moved" --until "$(date -d +7days +%F)"
 
     Exit code 0: the waiver is in force. 1: it was refused; the message says why.
     """

@@ -107,7 +107,9 @@ def newest(instance: dg.DagsterInstance, day: str) -> int:
     return records[0].storage_id if records else 0
 
 
-def backfill(instance: dg.DagsterInstance, toy: Toy, *days: str) -> None:
+def backfill(
+    instance: dg.DagsterInstance, toy: Toy, *days: str, tables: tuple[dg.AssetKey, ...] = (DOWNSTREAM,)
+) -> None:
     """A backfill of what lies downstream, as the daemon runs one."""
     origin = LoadableTargetOrigin(
         executable_path=sys.executable,
@@ -121,7 +123,7 @@ def backfill(instance: dg.DagsterInstance, toy: Toy, *days: str) -> None:
             backfill_id=uuid.uuid4().hex[:8],
             asset_graph=workspace.create_request_context().asset_graph,
             partition_names=days,
-            asset_selection=[DOWNSTREAM],
+            asset_selection=list(tables),
             backfill_timestamp=time.time(),
             tags={},
             dynamic_partitions_store=instance,
@@ -166,6 +168,16 @@ def test_a_gate_holds_on_every_path_what_it_must_and_nothing_else(instance: dg.D
     if row not in WITHOUT_A_RUN:
         outcomes[Way.IN_RUN] = goes_on(instance, lambda: run(instance, toy, "both", BAD))
     assert outcomes == dict.fromkeys(outcomes, row.goes_on)
+
+
+@pytest.mark.parametrize(("runs", "materialized"), [(Runs.ONE, set()), (Runs.SEVERAL, {GOOD, DAY_BEFORE})])
+def test_a_backfill_of_both_tables_goes_on_with_the_runs_in_which_no_day_failed(
+    instance: dg.DagsterInstance, runs: Runs, materialized: set[str]
+) -> None:
+    toy = Toy(Primitive.OURS, Row.FAILS, runs)
+    backfill(instance, toy, GOOD, DAY_BEFORE, BAD, tables=(UPSTREAM, DOWNSTREAM))
+    assert set(instance.get_materialized_partitions(UPSTREAM)) == {GOOD, DAY_BEFORE, BAD}
+    assert set(instance.get_materialized_partitions(DOWNSTREAM)) == materialized
 
 
 # No run judges in these states, or none can hold both tables.

@@ -1,15 +1,18 @@
 """Gates: what Dagster's partitioned checks, still a preview, do for us. An upgrade that changes it fails here."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from automation import boundary, gates
 from automation.calendar import Days
@@ -22,6 +25,7 @@ UPSTREAM, DOWNSTREAM = dg.AssetKey(["toy", "upstream"]), dg.AssetKey(["toy", "do
 GATE = gates.Gate("contract", "No row breaks the contract.")
 CHECK = dg.AssetCheckKey(UPSTREAM, GATE.name)
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Judge = Callable[[str], bool]
 
 
@@ -258,3 +262,53 @@ def test_an_expectation_that_only_warns_is_shown_and_holds_nothing(
     assert not found[gate.name].passed
     assert found[gate.name].severity.value == ("WARN" if goes_on else "ERROR")
     assert " is 0, expected " in (found[gate.name].description or "")
+
+
+# ---------------------------------------------------------------- how a gate stands
+
+PARTITIONS = ("2013-01-01", "2013-01-02")
+Happened = tuple[str, str | None, bool]
+
+
+HAPPENED = st.tuples(st.sampled_from(("materialized", "judged")), st.sampled_from((*PARTITIONS, None)), st.booleans())
+
+
+def test_a_gate_stands_by_its_newest_judgement_if_that_is_of_the_newest_materialization(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Whatever was materialized and judged, in whatever order: days, and the table as a whole (None)."""
+    tables = (dg.AssetKey(["toy", f"table_{number}"]) for number in itertools.count())
+
+    @given(st.lists(HAPPENED, max_size=10))
+    @settings(max_examples=40, deadline=None)
+    def holds(log: list[Happened]) -> None:
+        stands_as_the_log_says(instance, next(tables), log)
+
+    holds()
+
+
+def stands_as_the_log_says(instance: dg.DagsterInstance, table: dg.AssetKey, log: list[Happened]) -> None:
+    newest: dict[str | None, int] = {}
+    judged: dict[str | None, tuple[int | None, bool]] = {}
+    for number, (what, partition, passed) in enumerate(log):
+        if what == "materialized":
+            instance.report_runless_asset_event(dg.AssetMaterialization(table, partition=partition))
+            newest[partition] = number
+        elif partition is not None:
+            gates.report(instance, table, [gates.Judgement(GATE, passed, "", partition)])
+            judged[partition] = (newest.get(partition), passed)
+    found = gates.read(instance, [gates.Asked(table, (GATE.name,), frozenset(PARTITIONS))], NOW)
+    assert [standing.partition for standing in found] == list(PARTITIONS)
+    for standing in found:
+        last = max((newest[key] for key in (standing.partition, None) if key in newest), default=None)
+        target, passed = judged.get(standing.partition, (None, False))
+        if last is None:
+            expected = gates.State.MISSING
+        elif standing.partition not in judged:
+            expected = gates.State.NEVER_RUN
+        elif target != last:
+            expected = gates.State.OVERTAKEN
+        else:
+            expected = gates.State.PASSED if passed else gates.State.FAILED
+        assert standing.state is expected, (standing, log)
+        assert standing.open == (expected is gates.State.PASSED)
