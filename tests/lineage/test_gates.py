@@ -32,7 +32,7 @@ Judge = Callable[[str], bool]
 def code_location(judge: Judge, silent: frozenset[str] = frozenset()) -> dg.Definitions:
     """An asset with a gate that judges each of its days, and one downstream of it."""
 
-    @dg.asset(
+    @gates.gated_asset(
         key=UPSTREAM,
         partitions_def=DAYS,
         check_specs=gates.specs(UPSTREAM, [GATE], DAYS),
@@ -50,7 +50,7 @@ def code_location(judge: Judge, silent: frozenset[str] = frozenset()) -> dg.Defi
             ],
         )
 
-    @dg.asset(
+    @gates.gated_asset(
         key=DOWNSTREAM,
         deps=[UPSTREAM],
         partitions_def=DAYS,
@@ -203,6 +203,37 @@ def test_automation_asks_for_a_day_only_once(instance: dg.DagsterInstance) -> No
 
 def test_the_days_of_these_tests_are_those_of_the_partitions() -> None:
     assert DAYS.get_partition_keys()[-1] == date(2013, 1, 4).isoformat()
+
+
+# ---------------------------------------------------------------- inputs that an asset may do without
+
+
+def with_optional_input(judge: Judge) -> dg.Definitions:
+    """`code_location` with a reader that may do without what is upstream, and reads a window of three days of it."""
+    upstream = next(each for each in code_location(judge).assets or () if isinstance(each, dg.AssetsDefinition))
+    window = dg.TimeWindowPartitionMapping(start_offset=-2, allow_nonexistent_upstream_partitions=True)
+
+    @gates.gated_asset(
+        key=DOWNSTREAM,
+        deps=[dg.AssetDep(UPSTREAM, partition_mapping=window)],
+        partitions_def=DAYS,
+        metadata=gates.optional_inputs([UPSTREAM]),
+    )
+    def downstream() -> None: ...
+
+    jobs = [
+        dg.define_asset_job("upstream_alone", dg.AssetSelection.assets(UPSTREAM)),
+        dg.define_asset_job("downstream_alone", dg.AssetSelection.assets(DOWNSTREAM)),
+    ]
+    return dg.Definitions(assets=[upstream, downstream], jobs=jobs, executor=dg.in_process_executor)
+
+
+def test_an_optional_input_may_be_missing_and_holds_where_its_gate_failed(instance: dg.DagsterInstance) -> None:
+    definitions = with_optional_input(lambda day: day != "2013-01-03")
+    assert run(definitions, instance, "2013-01-02", job="downstream_alone").success
+    run(definitions, instance, "2013-01-03", job="upstream_alone")
+    assert not run(definitions, instance, "2013-01-04", job="downstream_alone").success
+    assert run(definitions, instance, "2013-01-01", job="downstream_alone").success
 
 
 # ---------------------------------------------------------------- what only warns
