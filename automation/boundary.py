@@ -7,6 +7,7 @@ of the table's gates for every day of the run.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -34,8 +35,21 @@ QUARANTINE_EXAMPLES = 5
 
 
 def table_gates(contract: Contract) -> list[gates.Gate]:
-    """The gates of a table: its contract, and what is expected of a day as a whole where the contract says so."""
-    return [gates.CONTRACT, *([gates.EXPECTATIONS] if contract.expectations else [])]
+    """The gates of a table: its contract, and what is expected of a day as a whole where the contract says so.
+
+    What is expected with severity warning is a gate of its own, which holds nothing.
+    """
+    return [gates.CONTRACT, *_expected(contract)]
+
+
+def _expected(contract: Contract) -> dict[gates.Gate, frozenset[str]]:
+    """The names of the contract's expectations by the gate that judges them."""
+    by_gate = {gates.EXPECTATIONS: gates.Severity.ERROR, gates.ADVICE: gates.Severity.WARNING}
+    named = {
+        gate: frozenset(each.name for each in contract.expectations if each.severity is severity)
+        for gate, severity in by_gate.items()
+    }
+    return {gate: names for gate, names in named.items() if names}
 
 
 def publish(
@@ -175,10 +189,12 @@ def _expectations(valid: pl.DataFrame, contract: Contract, days: Days) -> Iterat
     by_day: dict[str, list] = {key: [] for key in days.keys}
     for verdict in judge(valid, contract, days.keys):
         by_day[verdict.partition].append(verdict)
-    for key, verdicts in by_day.items():
+    expected = _expected(contract)
+    for key, gate in product(by_day, expected):
+        verdicts = [verdict for verdict in by_day[key] if verdict.expectation in expected[gate]]
         failed = [verdict for verdict in verdicts if not verdict.passed]
         yield gates.Judgement(
-            gates.EXPECTATIONS,
+            gate,
             passed=not failed,
             says="; ".join(
                 f"{verdict.expectation} is {_number(verdict.observed)}, expected {_number(verdict.low)} "

@@ -57,6 +57,17 @@ COMMANDS: dict[str, Entry | Group] = {
             ),
         },
     ),
+    "gate": Group(
+        "Gates: how they stand, and waivers of those that failed.",
+        "warrant gate list --workload flight_disruption --failed",
+        {
+            "list": Entry("automation.gates.commands:list_command", "Show how every gate stands, by table and day."),
+            "waive": Entry(
+                "automation.gates.commands:waive_command", "Let what lies under a failed gate go on, until a day."
+            ),
+            "revoke": Entry("automation.gates.commands:revoke_command", "End a waiver now."),
+        },
+    ),
     "doctor": Entry("automation.servers.doctor:command", "Check this installation and say how to repair it."),
 }
 

@@ -11,7 +11,7 @@ import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -149,9 +149,10 @@ class Platform:
         return found[name]
 
     def done(self, workload: Workload) -> Done:
-        """What is materialized of the workload and has passed its gates: what a gate holds is not done."""
+        """What is materialized of the workload and no gate holds: it passed, or a waiver lets it stand as it is."""
         import dagster as dg
-        from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+        from automation import gates
 
         spec = workload.spec
         graph = self.definitions.resolve_asset_graph()
@@ -163,10 +164,9 @@ class Platform:
             return frozenset(self.instance.get_materialized_partitions(key(table)))
 
         def held(tables: Sequence[str]) -> frozenset[str | None]:
-            checks = sorted(graph.get_check_keys_for_assets({key(table) for table in tables}))
-            judged = self.instance.event_log_storage.get_asset_check_partition_info(checks)
-            passed = AssetCheckExecutionRecordStatus.SUCCEEDED
-            return frozenset(found.partition_key for found in judged if found.latest_execution_status != passed)
+            asked = [gates.Asked(key(table), gates.gates_of(graph, key(table)), None) for table in tables]
+            standings = gates.read(self.instance, asked, datetime.now(UTC))
+            return frozenset(standing.partition for standing in standings if not standing.open)
 
         whole = [feed.table for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
         derived = [spec.cases.table, spec.labels.table, *(view.table for view in spec.features.views)]
@@ -204,7 +204,10 @@ class Platform:
 
 
 def _stopped(result: dg.ExecuteInProcessResult) -> Stopped:
-    failed = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    # A gate that only warns, or is waived, has failed and has stopped nothing.
+    failed = [
+        found for found in result.get_asset_check_evaluations() if not found.passed and found.severity.value == "ERROR"
+    ]
     gates = [
         f"the gate {found.check_name} of {found.asset_key.to_user_string()}"
         f"{f' on {found.partition}' if found.partition else ''} failed: {found.description}"

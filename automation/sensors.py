@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Set
 
 import dagster as dg
+from dagster._utils.warnings import disable_dagster_warnings
 
 from automation.jobs import Jobs
 from automation.landing.deliveries import landed_by_day
@@ -79,7 +80,16 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             skip_reason=None if chosen else "A day is being run." if running else "Nothing new was delivered.",
         )
 
-    return [new_data]
+    # Whether a gate holds, a waiver of it included, is for our code to say: so the conditions are evaluated by it.
+    with disable_dagster_warnings():
+        automation = dg.AutomationConditionSensorDefinition(
+            name=f"{workload.name}_automation",
+            target=dg.AssetSelection.tag("workload", workload.name),
+            use_user_code_server=True,
+            minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+            description="Requests each asset whose inputs are new and whose inputs' gates hold nothing back.",
+        )
+    return [new_data, automation]
 
 
 def _fed(workload: Workload) -> Mapping[str, str]:

@@ -27,6 +27,13 @@ class LogicalType(StrEnum):
     TIMESTAMP = "timestamp"
 
 
+class Severity(StrEnum):
+    """What follows when a promise is broken: an ERROR stops what lies downstream, a WARNING is shown."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 # The first physical type of each logical type is what a column without `physicalType` gets.
 DTYPES: Mapping[LogicalType, Mapping[str, pl.DataType]] = {
     LogicalType.STRING: {"string": pl.String()},
@@ -104,7 +111,8 @@ class Expectation:
 
     Units: rows, a share from 0 to 1, the column's own unit, distinct values, or minutes (staleness:
     from the newest known time to the end of the partition's day). A bound that is None does not
-    bind; `low_open` and `high_open` say that the bound itself is outside.
+    bind; `low_open` and `high_open` say that the bound itself is outside. One of severity WARNING is
+    judged and shown, and stops nothing.
     """
 
     name: str
@@ -115,6 +123,7 @@ class Expectation:
     low_open: bool = False
     high_open: bool = False
     description: str = ""
+    severity: Severity = Severity.ERROR
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ Conventions on top of the standard
 - `quality` of the table: `library`/`rowCount`; `custom`/`polars-sql` (a row rule);
   `custom`/`greatExpectations` (a promise about a partition).
 - `quality` of a column: `library`/`nullValues` in percent, and `custom`/`greatExpectations`.
+- `severity` of a promise about a partition: `error` (so if left out) or `warning`, which is shown and
+  stops nothing. A row rule has none: a row that breaks it is quarantined.
 - `slaProperties`: `latency` on `table.column`, where the column holds known times.
 - `customProperties` of the table: `quarantineLimit` (share of rows, 0 to 1) and `timezone`;
   of a column: `unit` and `reason`.
@@ -41,6 +43,7 @@ from contracts.contract import (
     ExpectationKind,
     LogicalType,
     RowRule,
+    Severity,
     Value,
 )
 from contracts.predicate import PredicateError, parse
@@ -54,6 +57,7 @@ __all__ = [
     "LogicalType",
     "Problem",
     "RowRule",
+    "Severity",
     "load",
     "load_folder",
 ]
@@ -486,6 +490,12 @@ class _Reading:
         if not item.name or any(rule.name == item.name for rule in earlier):
             self.problem(f"{element}.name", f"it is {item.name!r}", "give each row rule its own name")
             return
+        if item.severity not in (None, Severity.ERROR):
+            self.problem(
+                f"{element}.severity",
+                f"a row that breaks the rule is quarantined, and the rule says {item.severity!r}",
+                f"remove it, or write a promise about the partition with severity {Severity.WARNING}",
+            )
         if not isinstance(predicate, str):
             self.problem(f"{element}.implementation", "it is not a SQL predicate", 'write e.g. "low <= high"')
             return
@@ -539,7 +549,15 @@ class _Reading:
             low_open=bounds.low_open,
             high_open=bounds.high_open,
             description=item.description or "",
+            severity=self._severity(element, item),
         )
+
+    def _severity(self, element: str, item: "DataQuality") -> Severity:
+        """What follows when the promise is broken."""
+        if item.severity in (None, *Severity):
+            return Severity(item.severity or Severity.ERROR)
+        self.problem(f"{element}.severity", f"it is {item.severity!r}", f"write {' or '.join(Severity)}")
+        return Severity.ERROR
 
     def _operators(self, element: str, item: "DataQuality") -> _Range | None:
         """The bounds that the item's comparison operators set."""
@@ -622,6 +640,7 @@ class _Reading:
                 low_open=bounds.low_open,
                 high_open=bounds.high_open,
                 description=item.description or "",
+                severity=self._severity(element, item),
             )
 
     def _latency(

@@ -31,7 +31,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         separators=(",", ":"),
     )
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.DECISIONS,

@@ -65,14 +65,15 @@ def declared(
     optional: Sequence[str] = (),
     metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The arguments of `dagster.asset` for a table of the workload.
+    """The arguments of `gates.gated_asset` for a table of the workload.
 
     ``optional`` names the inputs that neither hold the asset back where they are missing nor set it going when new.
     """
     days = partitions(workload) if daily else None
     checked = [*(boundary.table_gates(contract) if contract else []), *more_gates]
-    condition = gates.downstream_condition([key(workload, name) for name in optional])
-    shown: dict[str, Any] = dict(metadata or {})
+    may_lack = [key(workload, name) for name in optional]
+    condition = gates.downstream_condition(may_lack)
+    shown: dict[str, Any] = {**(metadata or {}), **gates.optional_inputs(may_lack)}
     if contract is not None:
         shown |= {
             "dagster/column_schema": columns(contract),

@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets.stages.declaration import days_before, declared, key, run_days
 from assets.stages.feature_store import FeatureStoreResource
+from automation import gates
 from automation.boundary import publish
 from automation.derivation import derive
 from automation.resources import LakehouseResource
@@ -23,7 +24,7 @@ def derived(workload: Workload, table: DerivedTable, stage: Stage) -> dg.AssetsD
     contract = workload.contract(table.table)
     whole = {feed.table for feed in workload.spec.feeds if feed.delivery is Delivery.WHOLE}
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             stage,
@@ -49,7 +50,7 @@ def derived(workload: Workload, table: DerivedTable, stage: Stage) -> dg.AssetsD
 
 
 def _feature_views(workload: Workload) -> dg.AssetsDefinition:
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.FEATURES,

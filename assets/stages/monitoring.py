@@ -9,7 +9,7 @@ import polars as pl
 from assets.stages.decisions import DECISIONS
 from assets.stages.declaration import days_before, declared, run_days
 from assets.stages.outcomes import OUTCOMES
-from automation import plots
+from automation import gates, plots
 from automation.calendar import Days
 from automation.evaluation import auc, calibration_error
 from automation.lakehouse import DAY, quarantine_of
@@ -31,7 +31,7 @@ def _shown(workload: Workload, last: Days) -> Days:
 def _data_quality(workload: Workload) -> dg.AssetsDefinition:
     daily = [feed.table for feed in workload.spec.feeds if feed.delivery is Delivery.DAILY]
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.MONITORING,
@@ -67,7 +67,7 @@ def _data_quality(workload: Workload) -> dg.AssetsDefinition:
 def _decision_quality(workload: Workload) -> dg.AssetsDefinition:
     spec = workload.spec
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.MONITORING,

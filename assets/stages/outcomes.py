@@ -30,7 +30,7 @@ def _outcomes(workload: Workload) -> dg.AssetsDefinition:
     spec = workload.spec
     contract = workload.contract(OUTCOMES)
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.OUTCOMES,

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets.stages.declaration import declared, run_days
+from automation import gates
 from automation.boundary import publish, publish_whole
 from automation.calendar import Days
 from automation.landing.landed import with_landed
@@ -21,7 +22,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
 def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
     contract = workload.contract(feed.table)
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.RAW,
@@ -49,7 +50,7 @@ def _fed(workload: Workload, feed: FeedTable, days: Days) -> pl.DataFrame | None
 def _whole(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
     contract = workload.contract(feed.table)
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.RAW,

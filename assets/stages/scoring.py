@@ -7,6 +7,7 @@ from assets.stages.declaration import days_before, declared, key, run_days
 from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.features import FEATURE_VIEWS
 from assets.stages.vectors import as_json, vectors
+from automation import gates
 from automation.boundary import publish
 from automation.lakehouse import DAY
 from automation.resources import LakehouseResource, ModelRegistryResource
@@ -23,7 +24,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
     whole = [feed.table for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
     contract = workload.contract(SCORES)
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.SCORING,

@@ -78,7 +78,7 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
     spec, far = workload.spec, len(workload.calendar.days())
     whole = [feed.table for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.TRAINING,
@@ -138,7 +138,7 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
 def _candidate(workload: Workload) -> dg.AssetsDefinition:
     spec = workload.spec
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.TRAINING,
@@ -200,7 +200,7 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
 def _champion(workload: Workload) -> dg.AssetsDefinition:
     spec = workload.spec
 
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.TRAINING,

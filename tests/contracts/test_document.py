@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from contracts.contract import Expectation, ExpectationKind, RowRule
+from contracts.contract import Expectation, ExpectationKind, RowRule, Severity
 from contracts.document import ContractError, load, load_folder
 
 PARCEL = Path(__file__).parent / "parcels" / "parcel.odcs.yaml"
@@ -99,6 +99,15 @@ def test_rules_and_expectations_are_read(parcel):
             description="The depot sends its scans at least every hour and a half.",
         ),
     )
+
+
+def test_an_expectation_stops_what_lies_downstream_unless_it_says_that_it_only_warns(parcel, changed):
+    def severities(contract):
+        return {each.name: each.severity for each in contract.expectations}
+
+    assert set(severities(parcel).values()) == {Severity.ERROR}
+    warned = load(changed(lambda tree: [tree["schema"][0]["quality"][n].update(severity="warning") for n in (0, 2)]))
+    assert severities(warned) == severities(parcel) | {"row_count": Severity.WARNING, "usual weight": Severity.WARNING}
 
 
 def test_a_contract_can_be_a_cache_key(parcel):
@@ -298,6 +307,14 @@ MISTAKES = {
     "mean of text": (
         with_quality(gx("expect_column_mean_to_be_between", column="note", min_value=1)),
         "note is a string. To fix: mean needs a number",
+    ),
+    "severity nothing knows": (
+        lambda t: t["schema"][0]["quality"][0].update(severity="info"),
+        r"parcel.quality\[0\].severity: it is 'info'. To fix: write error or warning",
+    ),
+    "row rule that only warns": (
+        with_quality(rule("weight > 1") | {"severity": "warning"}),
+        "a row that breaks the rule is quarantined, and the rule says 'warning'",
     ),
     "two items of one name": (
         lambda t: t["schema"][0]["quality"].append({"type": "library", "metric": "rowCount", "mustBe": 3}),

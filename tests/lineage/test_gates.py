@@ -1,26 +1,38 @@
 """Gates: what Dagster's partitioned checks, still a preview, do for us. An upgrade that changes it fails here."""
 
+import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
-from datetime import date
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from automation import gates
+from automation import boundary, gates
+from automation.calendar import Days
+from automation.lakehouse import Lakehouse
+from contracts.contract import Contract, ExpectationKind
+from contracts.document import load
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2013-01-01", end_date="2013-01-05")
 UPSTREAM, DOWNSTREAM = dg.AssetKey(["toy", "upstream"]), dg.AssetKey(["toy", "downstream"])
 GATE = gates.Gate("contract", "No row breaks the contract.")
 CHECK = dg.AssetCheckKey(UPSTREAM, GATE.name)
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Judge = Callable[[str], bool]
 
 
 def code_location(judge: Judge, silent: frozenset[str] = frozenset()) -> dg.Definitions:
     """An asset with a gate that judges each of its days, and one downstream of it."""
 
-    @dg.asset(
+    @gates.gated_asset(
         key=UPSTREAM,
         partitions_def=DAYS,
         check_specs=gates.specs(UPSTREAM, [GATE], DAYS),
@@ -38,7 +50,7 @@ def code_location(judge: Judge, silent: frozenset[str] = frozenset()) -> dg.Defi
             ],
         )
 
-    @dg.asset(
+    @gates.gated_asset(
         key=DOWNSTREAM,
         deps=[UPSTREAM],
         partitions_def=DAYS,
@@ -191,3 +203,143 @@ def test_automation_asks_for_a_day_only_once(instance: dg.DagsterInstance) -> No
 
 def test_the_days_of_these_tests_are_those_of_the_partitions() -> None:
     assert DAYS.get_partition_keys()[-1] == date(2013, 1, 4).isoformat()
+
+
+# ---------------------------------------------------------------- inputs that an asset may do without
+
+
+def with_optional_input(judge: Judge) -> dg.Definitions:
+    """`code_location` with a reader that may do without what is upstream, and reads a window of three days of it."""
+    upstream = next(each for each in code_location(judge).assets or () if isinstance(each, dg.AssetsDefinition))
+    window = dg.TimeWindowPartitionMapping(start_offset=-2, allow_nonexistent_upstream_partitions=True)
+
+    @gates.gated_asset(
+        key=DOWNSTREAM,
+        deps=[dg.AssetDep(UPSTREAM, partition_mapping=window)],
+        partitions_def=DAYS,
+        metadata=gates.optional_inputs([UPSTREAM]),
+    )
+    def downstream() -> None: ...
+
+    jobs = [
+        dg.define_asset_job("upstream_alone", dg.AssetSelection.assets(UPSTREAM)),
+        dg.define_asset_job("downstream_alone", dg.AssetSelection.assets(DOWNSTREAM)),
+    ]
+    return dg.Definitions(assets=[upstream, downstream], jobs=jobs, executor=dg.in_process_executor)
+
+
+def test_an_optional_input_may_be_missing_and_holds_where_its_gate_failed(instance: dg.DagsterInstance) -> None:
+    definitions = with_optional_input(lambda day: day != "2013-01-03")
+    assert run(definitions, instance, "2013-01-02", job="downstream_alone").success
+    run(definitions, instance, "2013-01-03", job="upstream_alone")
+    assert not run(definitions, instance, "2013-01-04", job="downstream_alone").success
+    assert run(definitions, instance, "2013-01-01", job="downstream_alone").success
+
+
+# ---------------------------------------------------------------- what only warns
+
+WEATHER = Path(__file__).parent.parent.parent / "contracts" / "flight_disruption" / "weather.odcs.yaml"
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What the boundary asks of a workload."""
+
+    found: Contract
+    name: str = "toy"
+
+    def contract(self, table: str) -> Contract:
+        assert table == self.found.name
+        return self.found
+
+
+def weather(severity: gates.Severity, folder: Path) -> dg.Definitions:
+    """A table written through the boundary: each day lacks rows, which its contract says with ``severity``."""
+    read = load(WEATHER)
+    [few] = [each for each in read.expectations if each.kind is ExpectationKind.ROW_COUNT]
+    contract = dataclasses.replace(read, expectations=(dataclasses.replace(few, severity=severity),))
+    key = dg.AssetKey(["toy", "weather"])
+
+    @gates.gated_asset(
+        key=key,
+        partitions_def=DAYS,
+        check_specs=gates.specs(key, boundary.table_gates(contract), DAYS),
+    )
+    def delivered(context: dg.AssetExecutionContext):
+        rows = pl.DataFrame(schema={**contract.schema, "day": pl.Date})
+        days = Days.one(date.fromisoformat(context.partition_key))
+        yield from boundary.publish(context, Lakehouse(str(folder)), Weather(contract), "weather", rows, days)
+
+    @gates.gated_asset(key=DOWNSTREAM, deps=[key], partitions_def=DAYS)
+    def downstream() -> None: ...
+
+    return dg.Definitions(
+        assets=[delivered, downstream], jobs=[dg.define_asset_job("all")], executor=dg.in_process_executor
+    )
+
+
+@pytest.mark.parametrize(
+    ("severity", "gate", "goes_on"),
+    [(gates.Severity.WARNING, gates.ADVICE, True), (gates.Severity.ERROR, gates.EXPECTATIONS, False)],
+)
+def test_an_expectation_that_only_warns_is_shown_and_holds_nothing(
+    instance: dg.DagsterInstance, tmp_path: Path, severity: gates.Severity, gate: gates.Gate, goes_on: bool
+) -> None:
+    result = run(weather(severity, tmp_path), instance, "2013-01-02")
+    assert result.success == goes_on
+    assert bool(materialized(instance)) == goes_on
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert set(found) == {gates.CONTRACT.name, gate.name}
+    assert not found[gate.name].passed
+    assert found[gate.name].severity.value == ("WARN" if goes_on else "ERROR")
+    assert " is 0, expected " in (found[gate.name].description or "")
+
+
+# ---------------------------------------------------------------- how a gate stands
+
+PARTITIONS = ("2013-01-01", "2013-01-02")
+Happened = tuple[str, str | None, bool]
+
+
+HAPPENED = st.tuples(st.sampled_from(("materialized", "judged")), st.sampled_from((*PARTITIONS, None)), st.booleans())
+
+
+def test_a_gate_stands_by_its_newest_judgement_if_that_is_of_the_newest_materialization(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Whatever was materialized and judged, in whatever order: days, and the table as a whole (None)."""
+    tables = (dg.AssetKey(["toy", f"table_{number}"]) for number in itertools.count())
+
+    @given(st.lists(HAPPENED, max_size=10))
+    @settings(max_examples=40, deadline=None)
+    def holds(log: list[Happened]) -> None:
+        stands_as_the_log_says(instance, next(tables), log)
+
+    holds()
+
+
+def stands_as_the_log_says(instance: dg.DagsterInstance, table: dg.AssetKey, log: list[Happened]) -> None:
+    newest: dict[str | None, int] = {}
+    judged: dict[str | None, tuple[int | None, bool]] = {}
+    for number, (what, partition, passed) in enumerate(log):
+        if what == "materialized":
+            instance.report_runless_asset_event(dg.AssetMaterialization(table, partition=partition))
+            newest[partition] = number
+        elif partition is not None:
+            gates.report(instance, table, [gates.Judgement(GATE, passed, "", partition)])
+            judged[partition] = (newest.get(partition), passed)
+    found = gates.read(instance, [gates.Asked(table, (GATE.name,), frozenset(PARTITIONS))], NOW)
+    assert [standing.partition for standing in found] == list(PARTITIONS)
+    for standing in found:
+        last = max((newest[key] for key in (standing.partition, None) if key in newest), default=None)
+        target, passed = judged.get(standing.partition, (None, False))
+        if last is None:
+            expected = gates.State.MISSING
+        elif standing.partition not in judged:
+            expected = gates.State.NEVER_RUN
+        elif target != last:
+            expected = gates.State.OVERTAKEN
+        else:
+            expected = gates.State.PASSED if passed else gates.State.FAILED
+        assert standing.state is expected, (standing, log)
+        assert standing.open == (expected is gates.State.PASSED)

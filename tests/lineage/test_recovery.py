@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 from deltalake import DeltaTable
 
 from automation.calendar import Days
+from automation.cli import warrant
 from automation.lakehouse import quarantine_of
 from automation.replay import Platform
 from automation.rollout.promotion import NoChampionError, champion_on
@@ -55,6 +58,7 @@ def test_a_failed_gate_shows_the_rows_it_rejected_and_nothing_downstream_is_mate
     corrupted_source: Callable[[date], Path],
     monkeypatch: pytest.MonkeyPatch,
     undisturbed: dict[str, str],
+    home: Home,
 ) -> None:
     """In Dagster: the failed check of the partition carries the rows, and no other partition's check is touched."""
     from automation.replay import Step
@@ -84,6 +88,59 @@ def test_a_failed_gate_shows_the_rows_it_rejected_and_nothing_downstream_is_mate
     assert str(day) in platform.instance.get_materialized_partitions(dg.AssetKey([NAME, "cases"]))
     assert str(day) not in platform.done(workload).days | platform.done(workload).history
 
+    # A person who materializes what lies downstream alone is refused, with the reason.
+    refused = alone(platform, "origin_weather", day)
+    assert "the gate contract of flight_disruption/weather failed on 2013-01-13: 36 of 72 rows" in refused, refused
+    assert "warrant gate waive --workload flight_disruption --asset weather --gate contract" in refused
+
+    # Waived, the day goes on; the gates have failed still, and the rejected rows stay where they are.
+    assert [(row["table"], row["gate"], row["state"]) for row in gate_rows("--failed")] == [
+        ("weather", "contract", "failed"),
+        ("weather", "expectations", "failed"),
+    ]
+    until = str(datetime.now(UTC).date() + timedelta(days=3))
+    place = ("--asset", "weather", "--partition", str(day))
+    for gate in ("contract", "expectations"):
+        words = ("--by", "A. Jensen", "--reason", "one morning only", "--until", until)
+        result = warrant_gate("waive", "--workload", NAME, *place, "--gate", gate, *words)
+        assert f"The failures of {gate} it covers now: {day}." in result
+    assert platform.run(workload, Step("daily", Days.one(day))) is None
+    assert home.lake.counts(NAME, quarantine_of("weather"), Days.one(day)) == {day: 36}
+    assert home.lake.counts(NAME, "decisions", Days.one(day))[day] > 0
+    assert str(day) in platform.done(workload).days
+    waived = gate_rows("--failed")
+    assert {(row["gate"], row["state"], row["waiver"]["by"]) for row in waived} == {
+        ("contract", "waived", "A. Jensen"),
+        ("expectations", "waived", "A. Jensen"),
+    }
+    for row in waived:
+        warrant_gate("revoke", "--waiver", str(row["waiver"]["number"]), "--by", "B. Olsen")
+    assert str(day) not in platform.done(workload).days
+    assert "is refused" in alone(platform, "origin_weather", day)
+
+
+def warrant_gate(*arguments: str) -> str:
+    result = CliRunner().invoke(warrant, ["gate", *arguments])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.stdout
+
+
+def gate_rows(*arguments: str) -> list[dict]:
+    return json.loads(warrant_gate("list", "--workload", NAME, "--json", *arguments))
+
+
+def alone(platform: Platform, table: str, day: date) -> str:
+    """What a run of one table for one day says when it fails; nothing if it succeeds."""
+    job = platform.definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=platform.instance,
+        partition_key=str(day),
+        asset_selection=[dg.AssetKey([NAME, table])],
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    return "".join(str(e.step_failure_data.error.cause) for e in result.all_events if e.is_step_failure)
+
 
 def test_a_candidate_that_fails_a_gate_is_not_promoted(
     platform: Platform, workload: Workload, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, str]
@@ -104,6 +161,10 @@ def test_a_candidate_that_fails_a_gate_is_not_promoted(
     assert any("the gate beats_base_rate of flight_disruption/candidate_model" in gate for gate in stopped.gates)
     assert champion_on(platform.settings, NAME, date(2013, 12, 1)) == before
     assert str(day) not in platform.instance.get_materialized_partitions(dg.AssetKey([NAME, "champion"]))
+    # Nor by a person who promotes it alone.
+    refused = alone(platform, "champion", day)
+    assert "champion for 2013-01-11 is refused: the gate beats_base_rate of flight_disruption/candidate" in refused
+    assert champion_on(platform.settings, NAME, date(2013, 12, 1)) == before
     with pytest.raises(NoChampionError):
         champion_on(platform.settings, NAME, date(2013, 1, 9))
 

@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 
 from automation.components import declared_workloads
+from automation.gates.standing import GATES
 
 ROOT = Path(__file__).parent.parent.parent
 SNAPSHOT = Path(__file__).parent / "assets.snapshot.json"
@@ -109,7 +110,7 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
     ]
     assert [
         sensor.name for sensor in repository.sensor_defs if sensor.name != "default_automation_condition_sensor"
-    ] == ["flight_disruption_landing", "flight_disruption_new_data"]
+    ] == ["flight_disruption_automation", "flight_disruption_landing", "flight_disruption_new_data"]
 
 
 def test_the_code_location_is_imported_without_the_slow_libraries_and_without_touching_the_disk(tmp_path: Path) -> None:
@@ -142,3 +143,15 @@ def test_imports_point_one_way() -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_what_reads_a_table_knows_its_gates_and_asks_for_them(definitions: dg.Definitions) -> None:
+    """A job of one asset knows of its inputs' metadata only, and dg.asset would ask for nothing."""
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        holding = sorted(check.name for check in graph.get(key).check_keys if graph.get(check).blocking)
+        assert sorted(graph.get(key).metadata.get(GATES, [])) == holding, f"{key} is not a gates.gated_asset"
+    for asset in definitions.resolve_asset_graph().assets_defs:
+        if asset.is_materializable:
+            compute = asset.op.compute_fn.decorated_fn
+            assert hasattr(compute, "__wrapped__"), f"{asset.key} is not a gates.gated_asset"
