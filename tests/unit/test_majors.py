@@ -21,7 +21,9 @@ import assets
 from assets.stages import raw
 from assets.stages.features import derived
 from automation.calendar import Days
+from automation.contract.consumers import in_text
 from automation.lakehouse import Lakehouse
+from automation.lineage.consumers import consumers
 from automation.lineage.graph import Kind, column, graph
 from automation.majors import MajorError, judge_support, old_majors, readers
 from automation.resources import LakehouseResource
@@ -159,6 +161,13 @@ def test_readers_of_the_old_major_read_what_they_always_read_until_they_have_mov
     assert result.success
     assert both.read("parcel_claims", "claims")["value_cents"].max() == 100 * expected["value_dollars"].max()
     assert both.read("parcel_claims", "claims_v1").height == 32
+    [written] = [
+        found.step_materialization_data.materialization
+        for found in result.get_asset_materialization_events()
+        if found.asset_key == dg.AssetKey(["parcel_claims", "claims_v1"])
+    ]
+    shown = written.metadata["dagster/column_lineage"].value
+    assert [str(dep.column_name) for dep in shown.deps_by_column["value_dollars"]] == ["value_cents"]
     assert both.digest("parcel_claims", "claim_facts") == before.digest("parcel_claims", "claim_facts")
     assert supported(result) == (
         True,
@@ -227,6 +236,8 @@ def test_the_old_major_and_its_end_are_shown_and_its_readers_are_in_the_lineage(
     assert spec.group_name == "raw"
     assert {check.name for check in asset.check_specs} == {"contract", "expectations", "supported"}
     assert readers(workload, "claims_v1") == ("cases", "claim_facts")
+    told = in_text(workload, consumers(workload, (), "claims_v1"), [])
+    assert told.startswith(f"claims_v1 (claims_v1 1.0.0)\n  may be read up to and with {UNTIL}\n")
     cents = graph(workload).consumers([column("claims", "value_cents")])
     assert {str(c.node) for c in cents if c.node.kind is Kind.TABLE} == {
         "claims_v1.value_dollars",
