@@ -248,6 +248,12 @@ class Workload:
                 f"Write contracts/{self.name}/{table}.odcs.yaml."
             ) from None
 
+    def promising(self, contract: Contract) -> Workload:
+        """The same workload as it were if ``contract`` were that of its table."""
+        other = Workload(self.spec, self.package, self._contracts_root)
+        other.__dict__["contracts"] = {**self.contracts, contract.name: contract}
+        return other
+
     @cached_property
     def model_features(self) -> tuple[str, ...]:
         """The columns a model sees, in the order of the feature vector's contract."""

@@ -212,6 +212,10 @@ def platform_edges(workload: Workload, served: Sequence[ServedFeature] = ()) -> 
             yield from reads(node, features[node.part])
         elif node.part in case:
             yield from reads(node, column(spec.cases.table, node.part))
+        else:
+            # Not served, or not by that name: by its name it is the column of a view's table, if of any.
+            tables = [view.table for view in spec.features.views if node.part in workload.contract(view.table).schema]
+            yield from reads(node, *(column(table, node.part) for table in tables))
     inputs = [Node(Kind.MODEL, spec.model.name, name) for name in workload.model_features]
     for node in inputs:
         yield from reads(node, seen(str(node.part)))

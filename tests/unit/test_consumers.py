@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -48,6 +49,16 @@ def test_dropping_a_column_says_which_features_model_version_and_decisions_break
         "origin_weather.visibility_miles_3h; champion version 3 of flight_disruption, which sees visibility_miles, "
         "visibility_miles_3h; decision columns "
     )
+
+
+def test_what_breaks_is_known_too_when_the_contract_has_been_changed_already(workload: Workload) -> None:
+    before = workload.contract("weather")
+    kept = tuple(promised for promised in before.columns if promised.name != "visibility_miles")
+    changed = workload.promising(replace(before, columns=kept))
+    broken = broken_by(changed, "weather", ["visibility_miles"], CHAMPION, before)
+    assert broken == broken_by(workload, "weather", ["visibility_miles"], CHAMPION)
+    with pytest.raises(UnknownColumnError):
+        broken_by(changed, "weather", ["visibility_miles"], CHAMPION)
 
 
 def test_the_policy_is_a_consumer_of_what_it_reads(found) -> None:
