@@ -16,6 +16,8 @@ from dagster._core.definitions.metadata import RawMetadataValue
 
 from automation import gates
 from automation.lakehouse import DAY, quarantine_of
+from automation.lineage.metadata import column_lineage
+from automation.majors import SUPPORTED, judge_support
 from contracts.enforcement import enforce
 from contracts.expectations import judge
 
@@ -35,11 +37,11 @@ QUARANTINE_EXAMPLES = 5
 
 
 def table_gates(contract: Contract) -> list[gates.Gate]:
-    """The gates of a table: its contract, and what is expected of a day as a whole where the contract says so.
+    """The gates of a table: its contract, and where the contract says so, what a whole day is and how long it lives.
 
     What is expected with severity warning is a gate of its own, which holds nothing.
     """
-    return [gates.CONTRACT, *_expected(contract)]
+    return [gates.CONTRACT, *_expected(contract), *([SUPPORTED] if contract.end_of_support else [])]
 
 
 def _expected(contract: Contract) -> dict[gates.Gate, frozenset[str]]:
@@ -80,6 +82,9 @@ def publish(
         facts = {"dagster/partition_row_count": kept[day], "rows in": arrived[day], "quarantined": held[day]}
         if len(days) == 1:
             facts |= {"delta version": version, "rules broken": _broken_table(split), **(metadata or {})}
+        if day == days.last:
+            # Dagster shows the lineage of the newest materialization: once a run is enough.
+            facts = {**column_lineage(workload, table), **facts}
         context.add_asset_metadata(facts, partition_key=key)
     yield dg.MaterializeResult(metadata={})
 
@@ -99,6 +104,7 @@ def publish(
             )
         )
     judgements += _expectations(split.valid, contract, days)
+    judgements += judge_support(workload, table, days)
     key = dg.AssetKey([workload.name, table])
     yield from gates.record(context, key, [*judgements, *more])
 

@@ -55,6 +55,9 @@ COMMANDS: dict[str, Entry | Group] = {
             "counts": Entry(
                 "automation.contract.counts:command", "Count the rows of every table: valid, and quarantined by rule."
             ),
+            "consumers": Entry(
+                "automation.contract.consumers:command", "Say who reads a column: features, model, policy, decisions."
+            ),
         },
     ),
     "gate": Group(

@@ -31,6 +31,8 @@ class Window:
 
 
 Derivation = Callable[[Mapping[str, "ir.Table"], Window], "ir.Table"]
+# By table: its columns with their types, in order. Hashable, so that what is made of them can be kept.
+Schemas = tuple[tuple[str, tuple[tuple[str, pl.DataType], ...]], ...]
 
 
 def derive(
@@ -52,7 +54,7 @@ def derive(
     )
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register(_WINDOW, window.to_arrow())
+        connection.register(WINDOW_TABLE, window.to_arrow())
         for name, frame in tables.items():
             connection.register(name, frame.drop(DAY, strict=False).to_arrow())
         result = pl.DataFrame(connection.sql(sql).to_arrow_table())
@@ -66,17 +68,25 @@ def derive(
 
 
 @cache
-def _sql(function: Derivation, schemas: tuple[tuple[str, tuple[tuple[str, pl.DataType], ...]], ...]) -> str:
+def _sql(function: Derivation, schemas: Schemas) -> str:
     """The function's table as DuckDB's SQL, less the rows outside the window."""
     import ibis
 
+    return str(ibis.to_sql(expression(function, schemas), dialect="duckdb"))
+
+
+@cache
+def expression(function: Derivation, schemas: Schemas) -> ir.Table:
+    """The function's table over tables of these schemas, less the rows outside the window."""
+    import ibis
+
     instant = ibis.dtype("timestamp('UTC')")
-    asked = ibis.table({"begins": instant, "from_day": instant, "ends": instant}, name=_WINDOW)
+    asked = ibis.table({"begins": instant, "from_day": instant, "ends": instant}, name=WINDOW_TABLE)
     inputs = {name: ibis.table(ibis.Schema.from_polars(dict(columns)), name=name) for name, columns in schemas}
     table = function(inputs, Window(begins=asked.from_day.as_scalar(), ends=asked.ends.as_scalar()))
     known = (table.known_time >= asked.begins.as_scalar()) & (table.known_time < asked.ends.as_scalar())
-    return str(ibis.to_sql(table.filter(known), dialect="duckdb"))
+    return table.filter(known)
 
 
-_WINDOW = "asked_window"
+WINDOW_TABLE = "asked_window"
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)

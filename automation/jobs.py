@@ -46,7 +46,7 @@ def build(workload: Workload) -> Jobs:
         *(
             f"{workload.name}/{table}"
             for table in (
-                *(feed.table for feed in spec.feeds if feed.delivery is Delivery.DAILY),
+                *spec.daily_raw_tables,
                 spec.cases.table,
                 spec.labels.table,
                 *(view.table for view in spec.features.views),

@@ -170,8 +170,7 @@ class Platform:
 
         whole = [feed.table for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
         derived = [spec.cases.table, spec.labels.table, *(view.table for view in spec.features.views)]
-        feeds = [feed.table for feed in spec.feeds if feed.delivery is Delivery.DAILY]
-        held_raw = held([*feeds, *derived])
+        held_raw = held([*spec.daily_raw_tables, *derived])
         set_up = [self.instance.get_latest_materialization_event(key(table)) for table in (*whole, FEATURE_VIEWS)]
         return Done(
             setup=None not in set_up and not held(whole),

@@ -179,6 +179,9 @@ class WorkloadSpec(Declared):
     calendar: CalendarSpec
     case_key: str
     feeds: tuple[FeedTable, ...] = Field(min_length=1)
+    migrations: tuple[DerivedTable, ...] = Field(
+        default=(), description="Other majors of the feeds' tables, each computed by its function in migrations.py."
+    )
     cases: DerivedTable
     labels: DerivedTable
     features: FeatureSpec
@@ -190,11 +193,38 @@ class WorkloadSpec(Declared):
     @model_validator(mode="after")
     def _wired(self) -> Self:
         feeds = {feed.table for feed in self.feeds}
+        daily = {feed.table for feed in self.feeds if feed.delivery is Delivery.DAILY}
+        for migrated in self.migrations:
+            if migrated.table in feeds:
+                raise ValueError(f"the migration {migrated.table} has the name of a table that is there already")
+            for name in migrated.reads:
+                if name not in daily:
+                    raise ValueError(
+                        f"the migration {migrated.table} reads {name!r}, which is neither a feed with days "
+                        f"nor a migration before it: {', '.join(sorted(daily))}"
+                    )
+            feeds.add(migrated.table)
+            daily.add(migrated.table)
         for derived in (self.cases, self.labels, *self.features.views):
             for name in derived.reads:
                 if name not in feeds:
                     raise ValueError(f"{derived.table} reads {name!r}, which is no feed: {', '.join(sorted(feeds))}")
         return self
+
+    @property
+    def daily_raw_tables(self) -> tuple[str, ...]:
+        """The raw tables that have days: those the feed delivers so, and their other majors."""
+        delivered = [feed.table for feed in self.feeds if feed.delivery is Delivery.DAILY]
+        return (*delivered, *(migrated.table for migrated in self.migrations))
+
+    @property
+    def derived_tables(self) -> dict[str, tuple[DerivedTable, str]]:
+        """Every table that the workload's own code computes, with the module that holds its function."""
+        from_raw = (self.cases, self.labels, *self.features.views)
+        return {
+            **{migrated.table: (migrated, "migrations") for migrated in self.migrations},
+            **{derived.table: (derived, "features") for derived in from_raw},
+        }
 
 
 class Workload:
@@ -232,6 +262,12 @@ class Workload:
                 f"Write contracts/{self.name}/{table}.odcs.yaml."
             ) from None
 
+    def promising(self, contract: Contract) -> Workload:
+        """The same workload as it were if ``contract`` were that of its table."""
+        other = Workload(self.spec, self.package, self._contracts_root)
+        other.__dict__["contracts"] = {**self.contracts, contract.name: contract}
+        return other
+
     @cached_property
     def model_features(self) -> tuple[str, ...]:
         """The columns a model sees, in the order of the feature vector's contract."""
@@ -240,7 +276,7 @@ class Workload:
         return tuple(column.name for column in contract.columns if column.name not in hidden)
 
     def module(self, name: str) -> ModuleType:
-        """One of the workload's modules, imported when it is needed: feed, features or model."""
+        """One of the workload's modules, imported when it is needed: feed, migrations, features or model."""
         return importlib.import_module(f"{self.package}.{name}")
 
 

@@ -131,7 +131,8 @@ class Contract:
     """A versioned promise about one table. `digest` is the SHA-256 of the document's bytes, in hex.
 
     `quarantine_limit` is the share of rows (0 to 1) that may be quarantined before the gate fails;
-    `timezone` is the IANA zone whose days are the partitions.
+    `timezone` is the IANA zone whose days are the partitions. `end_of_support` is the last day on which
+    the table may still be read, where an end was announced.
     """
 
     workload: str
@@ -149,6 +150,7 @@ class Contract:
     timezone: str
     path: Path
     digest: str
+    end_of_support: dt.date | None = None
 
     def __hash__(self) -> int:
         """By the document: contracts are the keys of caches, and hashing every column would be slow."""

@@ -16,7 +16,8 @@ Conventions on top of the standard
 - `quality` of a column: `library`/`nullValues` in percent, and `custom`/`greatExpectations`.
 - `severity` of a promise about a partition: `error` (so if left out) or `warning`, which is shown and
   stops nothing. A row rule has none: a row that breaks it is quarantined.
-- `slaProperties`: `latency` on `table.column`, where the column holds known times.
+- `slaProperties`: `latency` on `table.column`, where the column holds known times; `endOfSupport`,
+  the last day (ISO date) on which the table may still be read.
 - `customProperties` of the table: `quarantineLimit` (share of rows, 0 to 1) and `timezone`;
   of a column: `unit` and `reason`.
 """
@@ -189,6 +190,7 @@ def _unknown_keys(model: "BaseModel", raw: Mapping[str, Any], where: str) -> Ite
 
 _TABLE_PROPERTIES = ("quarantineLimit", "timezone")
 _COLUMN_PROPERTIES = ("unit", "reason")
+_END_OF_SUPPORT = "endOfSupport"
 _OPERATORS = (
     "mustBe",
     "mustNotBe",
@@ -288,8 +290,12 @@ class _Reading:
             for position, item in enumerate(declared.quality or []):
                 element = f"{name}.{declared.name}.quality[{position}]"
                 expectations.extend(self._expectation(element, item, columns, declared.name))
-        for position, sla in enumerate(model.slaProperties or []):
-            expectations.extend(self._latency(f"slaProperties[{position}]", sla, name, columns))
+        expectations.extend(
+            found
+            for position, sla in enumerate(model.slaProperties or [])
+            if sla.property != _END_OF_SUPPORT
+            for found in self._latency(f"slaProperties[{position}]", sla, name, columns)
+        )
         names = [expectation.name for expectation in expectations]
         for slip in sorted({each for each in names if names.count(each) > 1 or each == "partition"}):
             self.problem(f"{name}.quality", f"the item name {slip!r} is taken", "give each item its own name")
@@ -310,6 +316,7 @@ class _Reading:
             timezone=self._timezone(custom.get("timezone", "UTC")),
             path=self.path,
             digest=digest,
+            end_of_support=self._end_of_support(model.slaProperties or []),
         )
 
     def _custom(self, element: str, properties: Sequence[Any], known: Sequence[str]) -> dict[str, Any]:
@@ -642,6 +649,19 @@ class _Reading:
                 description=item.description or "",
                 severity=self._severity(element, item),
             )
+
+    def _end_of_support(self, promises: Sequence["ServiceLevelAgreementProperty"]) -> dt.date | None:
+        """The last day on which the table may be read, if one is announced."""
+        last: dt.date | None = None
+        for position, sla in enumerate(promises):
+            if sla.property != _END_OF_SUPPORT:
+                continue
+            day = _instant(LogicalType.DATE, sla.value)
+            if day is None or last is not None:
+                broken = f"{sla.value!r} is not a day" if day is None else "it is announced twice"
+                self.problem(f"slaProperties[{position}]", broken, 'give one last day, as value: "2014-06-30"')
+            last = day
+        return last
 
     def _latency(
         self, element: str, sla: "ServiceLevelAgreementProperty", table: str, columns: Mapping[str, Column]

@@ -80,6 +80,8 @@ def declared(
             "dagster/table_name": f"{workload.name}.{table}",
             "contract": f"{contract.name} {contract.version}",
         }
+        if contract.end_of_support is not None:
+            shown["supported until"] = contract.end_of_support.isoformat()
     return {
         "key": key(workload, table),
         "group_name": stage.value,

@@ -20,8 +20,9 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
 
 
 def derived(workload: Workload, table: DerivedTable, stage: Stage) -> dg.AssetsDefinition:
-    """A daily table that a function of the workload's features.py computes from raw tables."""
+    """A daily table that a function of the workload computes from raw tables: of features.py or of migrations.py."""
     contract = workload.contract(table.table)
+    _, module = workload.spec.derived_tables[table.table]
     whole = {feed.table for feed in workload.spec.feeds if feed.delivery is Delivery.WHOLE}
 
     @gates.gated_asset(
@@ -42,7 +43,7 @@ def derived(workload: Workload, table: DerivedTable, stage: Stage) -> dg.AssetsD
         days, lake = run_days(context), lakehouse.open()
         reach = workload.calendar.within(days.widened(table.lookback_days))
         inputs = {name: lake.read(workload.name, name, None if name in whole else reach) for name in table.reads}
-        function = getattr(workload.module("features"), table.table)
+        function = getattr(workload.module(module), table.table)
         rows = derive(function, inputs, workload.calendar, days, contract.key)
         yield from publish(context, lake, workload, table.table, rows, days)
 

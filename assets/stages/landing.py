@@ -26,7 +26,7 @@ class PickUp(dg.Config):
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
-    @dg.asset(
+    @gates.gated_asset(
         **declared(
             workload,
             Stage.RAW,

@@ -4,18 +4,24 @@ import dagster as dg
 import polars as pl
 
 from assets.stages.declaration import declared, run_days
+from assets.stages.features import derived
 from automation import gates
 from automation.boundary import publish, publish_whole
 from automation.calendar import Days
 from automation.landing.landed import with_landed
+from automation.majors import old_majors
 from automation.resources import LakehouseResource
 from automation.workload import Delivery, FeedTable, Source, Stage, Workload
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
+    old_majors(workload)
     return [
-        _daily(workload, feed) if feed.delivery is Delivery.DAILY else _whole(workload, feed)
-        for feed in workload.spec.feeds
+        *(
+            _daily(workload, feed) if feed.delivery is Delivery.DAILY else _whole(workload, feed)
+            for feed in workload.spec.feeds
+        ),
+        *(derived(workload, migrated, Stage.RAW) for migrated in workload.spec.migrations),
     ]
 
 

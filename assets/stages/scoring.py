@@ -6,10 +6,12 @@ import polars as pl
 from assets.stages.declaration import days_before, declared, key, run_days
 from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.features import FEATURE_VIEWS
+from assets.stages.served import served_features
 from assets.stages.vectors import as_json, vectors
 from automation import gates
 from automation.boundary import publish
 from automation.lakehouse import DAY
+from automation.lineage.metadata import vector_lineage
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout.promotion import champion_on
 from automation.workload import Delivery, Stage, Workload
@@ -89,7 +91,11 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             SCORES,
             rows,
             days,
-            metadata={"champion": f"{champion.model} version {champion.version}", "not scored": unscored.height},
+            metadata={
+                "champion": f"{champion.model} version {champion.version}",
+                "not scored": unscored.height,
+                **vector_lineage(workload, SCORES, served_features(workload)),
+            },
         )
 
     return [scores]

@@ -14,10 +14,12 @@ import polars as pl
 from assets.stages.declaration import days_before, declared, key
 from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.features import FEATURE_VIEWS
+from assets.stages.served import served_features
 from assets.stages.vectors import vectors
 from automation import evaluation, gates, plots
 from automation.calendar import Days
 from automation.lakehouse import DAY, Lakehouse, digest
+from automation.lineage.metadata import vector_lineage
 from automation.models import BoostedModel, Fitted
 from automation.registry import TrainingRecord
 from automation.resources import LakehouseResource, ModelRegistryResource
@@ -116,6 +118,7 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
                 "bad outcomes": float(rows[LABEL].cast(pl.Float64).to_numpy().mean()) if rows.height else 0.0,
                 "from": str(history.first),
                 "until": str(history.last),
+                **vector_lineage(workload, TRAINING_SET, served_features(workload)),
             }
         )
         yield from gates.record(

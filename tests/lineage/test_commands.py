@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from automation.cli import warrant
+from automation.lineage.consumers import UnknownColumnError
 from automation.replay import OutsideCalendarError, Platform, UnknownWorkloadError
 from automation.scorecard import NothingDecidedError
 from tests.docs.test_docs import PAGES, commands
@@ -49,7 +50,7 @@ def test_the_counts_are_rows_valid_plus_rows_quarantined(command, home: Home) ->
         assert sum(table["by_rule"].values()) >= table["quarantined"], table
 
 
-READING = ("scorecard", "contract counts", "status", "doctor")
+READING = ("scorecard", "contract counts", "contract consumers", "gate list", "deliveries", "status", "doctor")
 """Commands that only look, and so can be run as the docs give them: on the days that are decided here."""
 
 
@@ -68,6 +69,18 @@ def test_the_commands_of_the_docs_that_only_look_can_be_run_as_they_stand(comman
         assert result.output.strip(), line
 
 
+def test_the_consumers_of_a_column_are_one_json_object_with_the_champion_that_decides(command, home: Home) -> None:
+    column = ("--table", "weather", "--column", "visibility_miles")
+    result = command("contract", "consumers", "--workload", NAME, *column, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["champion"]["from"] == DECIDED.keys[0]
+    kinds = {consumer["kind"] for consumer in told["columns"]["visibility_miles"]}
+    assert {"table", "feature", "vector", "model", "decision", "outcome"} <= kinds
+    result = command("contract", "consumers", "--workload", NAME, *column)
+    assert f"champion version {told['champion']['version']} of {NAME}, which sees" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
@@ -76,6 +89,11 @@ def test_the_commands_of_the_docs_that_only_look_can_be_run_as_they_stand(comman
             ["scorecard", "--workload", NAME, "--from", "2013-12-01"],
             NothingDecidedError,
             "No case of flight_disruption was decided on those days",
+        ),
+        (
+            ["contract", "consumers", "--workload", NAME, "--table", "weather", "--column", "visib"],
+            UnknownColumnError,
+            "weather has no column visib",
         ),
         (
             ["replay", "--workload", NAME, "--from", "2013-03-02", "--to", "2013-03-01"],
