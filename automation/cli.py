@@ -53,6 +53,9 @@ COMMANDS: dict[str, Entry | Group] = {
             "counts": Entry(
                 "automation.contract.counts:command", "Count the rows of every table: valid, and quarantined by rule."
             ),
+            "diff": Entry("automation.contract.diff:command", "Say what changed between two versions, and for whom."),
+            "check": Entry("automation.contract.check:command", "Check published versions and honest numbers, for CI."),
+            "publish": Entry("automation.contract.publish:command", "Publish a contract under its version number."),
         },
     ),
     "doctor": Entry("automation.servers.doctor:command", "Check this installation and say how to repair it."),
