@@ -44,7 +44,7 @@ from contracts.contract import (
 from contracts.conversion import converted
 from contracts.implication import columns, constants, implied, kept_without, only_compares
 from contracts.predicate import parse
-from contracts.value_sets import Containment, accepted, inclusion, probes
+from contracts.value_sets import Containment, accepted, inclusion, is_single, probes
 
 Row: TypeAlias = Mapping[str, Value | None]
 
@@ -141,11 +141,15 @@ class Comparison:
             if any(judgement.verdict is not Verdict.COMPATIBLE for judgement in _asked(change, mode))
         )
 
+    def asks(self, change: Change, mode: Compatibility) -> Bump:
+        """The bump that one of the changes needs: MAJOR if the mode does not hold for it."""
+        kept = all(judgement.verdict is Verdict.COMPATIBLE for judgement in _asked(change, mode))
+        return change.least if kept else Bump.MAJOR
+
     def least_bump(self, mode: Compatibility) -> Bump:
         """The least bump that is honest: MAJOR if the mode does not hold or readers lose something, PATCH if only words
         change, NONE if nothing does."""
-        least = max((change.least for change in self.changes), default=Bump.NONE)
-        return Bump.MAJOR if self.against(mode) else least
+        return max((self.asks(change, mode) for change in self.changes), default=Bump.NONE)
 
 
 def _asked(change: Change, mode: Compatibility) -> Iterator[Judgement]:
@@ -267,6 +271,8 @@ class _Direction:
         if absent := [name for name in asked if name not in self.writer.schema]:
             return self.any_row(f"the key column {absent[0]} is not there")
         free = [name for name in own if name not in asked]
+        if free and all(is_single(self.writer.column(name)) for name in free):
+            return COMPATIBLE
         rows = self._rows(set(free), {})
         if own:
             rows = rows.unique([*own, *(name for name in asked if name not in own)], maintain_order=True)

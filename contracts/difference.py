@@ -171,7 +171,9 @@ def _kind(element: Element) -> str:
 def _changed(old: Element, new: Element) -> Iterator[Change]:
     for key in dict.fromkeys([*old.said, *new.said]):
         before, after = old.said.get(key), new.said.get(key)
-        by_contract = all(key in element.held for element in (old, new) if key in element.said)
+        # A column that one of the two cannot read is compared as it stands, all of it.
+        both_read = old.held and new.held
+        by_contract = both_read and all(key in element.held for element in (old, new) if key in element.said)
         if before == after or by_contract:
             continue
         element, what = new.name or "document", key
@@ -208,8 +210,10 @@ def _aspect(key: str) -> Aspect:
 
 
 def _is_words(key: str, before: object, after: object) -> bool:
-    head = key.partition(".")[0]
-    if head in _WORDS or head == "customProperties":
+    head, _, part = key.rpartition("].") if "]." in key else ("", "", key)
+    if head:
+        return part in _WORDS_OF_QUALITY
+    if key == "enum.labels" or key.partition(".")[0] in _WORDS | {"customProperties"}:
         return True
     if key == "physicalType":
         return before is not None and after is not None and _type(before) == _type(after)
@@ -301,9 +305,9 @@ def _shape(text: str) -> str:
 
 
 def _quality(before: object, after: object) -> _Judged:
-    if before is None:
+    if before is None and isinstance(after, dict):
         return _STRICTER, COMPATIBLE
-    if after is None:
+    if after is None and isinstance(before, dict):
         return COMPATIBLE, _WEAKER
     if isinstance(before, dict) and isinstance(after, dict):
         apart = _apart(before, after) - _WORDS_OF_QUALITY
@@ -315,10 +319,12 @@ def _quality(before: object, after: object) -> _Judged:
 
 
 def _level(before: object, after: object) -> _Judged:
+    if before is None and isinstance(after, dict):
+        return _STRICTER if after.get("property") in _THE_LESS_THE_STRICTER else COMPATIBLE, COMPATIBLE
+    if after is None and isinstance(before, dict):
+        return COMPATIBLE, _WEAKER
     if not isinstance(before, dict) or not isinstance(after, dict):
-        stated = before if isinstance(before, dict) else after
-        asks = isinstance(stated, dict) and stated.get("property") in _THE_LESS_THE_STRICTER
-        return (COMPATIBLE, _WEAKER) if after is None else (_STRICTER if asks else COMPATIBLE, COMPATIBLE)
+        return _UNKNOWN, _UNKNOWN
     if _apart(before, after) <= {"value", "valueExt", "description", "id"}:
         order = _order(before.get("value"), after.get("value"))
         promised = str(before.get("property"))

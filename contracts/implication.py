@@ -172,14 +172,21 @@ def _kept_without(node: Node, missing: Set[str]) -> bool:
     op, operands = _operation(node)
     if op in ("And", "Or"):
         return (all if op == "And" else any)(_kept_without(operand, missing) for operand in operands)
-    return op in _COMPARISONS and any(_null_without(operand, missing) for operand in operands)
+    return _null_without(node, missing)
 
 
 def _null_without(node: Node, missing: Set[str]) -> bool:
+    """Whether the node is surely null when the columns `missing` are."""
     op, operands = _operation(node)
-    if op in _ARITHMETIC:
+    if op in _COMPARISONS | _ARITHMETIC:
         return any(_null_without(operand, missing) for operand in operands)
-    return isinstance(node, dict) and node.get("Column") in missing
+    match node:
+        case {"Column": name}:
+            return name in missing
+        case {"Function": {"input": [operand], "function": {"Boolean": "Not"}}} | {"Cast": {"expr": operand}}:
+            return _null_without(operand, missing)
+        case _:
+            return False
 
 
 def _only_compares(node: Node, column: str) -> bool:

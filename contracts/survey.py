@@ -7,7 +7,7 @@ leave over most of it (nested types, SQL rules, `varchar(18)`), and is compared 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,17 @@ _READ_OF_COLUMN = frozenset(
     }
 )
 _PROPERTIES = frozenset({"quarantineLimit", "timezone", "compatibility", "unit", "reason"})
+# What the reading takes from an item; what else is said in it stands beside the contract.
+_READ_OF_QUALITY = frozenset(
+    {
+        *("type", "metric", "engine", "name", "description", "unit", "arguments", "implementation"),
+        *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
+        *("mustBeLessThan", "mustBeLessOrEqualTo", "mustNotBe", "mustNotBeBetween"),
+    }
+)
+_READ_OF_LEVEL = frozenset({"property", "element", "value", "unit", "description"})
 # What the standard says an element has that does not mention it.
-_DEFAULTS: tuple[object, ...] = (None, False, "", [], {}, -1)
+_DEFAULTS = frozenset(repr(value) for value in (None, False, "", [], {}, -1))  # as text: False and 0 are equal
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,14 @@ def survey(path: str | Path) -> Document:
         contracts[table.name] = _without(contract, refused)
         elements.update((element.name, element) for element in _table(tree, contract, refused))
     said = dict(_flat(raw, frozenset({"version", "schema", "slaProperties"})))
-    said |= {_level(sla): sla for sla in raw.get("slaProperties") or []}
-    held = {_level(sla) for n, sla in enumerate(raw.get("slaProperties") or []) if n in levels}
+    held: set[str] = set()
+    for key, sla, position in _levels(raw):
+        said[key] = sla
+        if position in levels:
+            held.add(key)
+            # A retention is that of the whole table, whichever of its columns is named.
+            read = _READ_OF_LEVEL - {"element"} if sla.get("property") == "retention" else _READ_OF_LEVEL
+            said |= _beside(key, sla, read)
     if contracts:
         held |= _OF_CONTRACTS | {f"customProperties.{name}" for name in _PROPERTIES}
     elements[""] = Element("", said, frozenset(held))
@@ -125,6 +140,7 @@ def _table(tree: Mapping[str, Any], contract: Contract, refused: frozenset[str])
         said[key] = item
         if not ambiguous and not _refuses(refused, f"{name}.quality[{position}]"):
             held.add(key)
+            said |= _beside(key, item, _READ_OF_QUALITY)
     yield Element(name, said, frozenset(held))
     keyless = f"{name}.primaryKeyPosition" in refused
     for column in tree.get("properties") or []:
@@ -142,12 +158,16 @@ def _table(tree: Mapping[str, Any], contract: Contract, refused: frozenset[str])
             and not _refuses(refused, f"{element}.{key}")
             and f"{element}.logicalTypeOptions" not in refused
         }
+        labels = [{name: each for name, each in item.items() if name != "value"} for item in column.get("enum") or []]
+        if any(labels):
+            said["enum.labels"] = labels
         if keyless:
             held -= {"primaryKey", "primaryKeyPosition"}
         for key, item, position in _quality(column):
             said[key] = item
             if not ambiguous and not _refuses(refused, f"{element}.quality[{position}]"):
                 held.add(key)
+                said |= _beside(key, item, _READ_OF_QUALITY)
         yield Element(element, said, frozenset(held))
         yield from _nested(element, column)
 
@@ -171,27 +191,49 @@ def _nested(element: str, tree: Mapping[str, Any]) -> Iterator[Element]:
 
 def _quality(tree: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]]:
     """Quality items with a key that stays the same when items are moved: the name, or else what is measured."""
-    seen: dict[str, int] = {}
-    for position, item in enumerate(tree.get("quality") or []):
-        what = " ".join(str(item[key]) for key in ("type", "metric", "rule", "engine") if item.get(key))
-        key = f"quality[{item.get('name') or item.get('id') or what or 'rule'}]"
-        seen[key] = seen.get(key, 0) + 1
-        yield key if seen[key] == 1 else f"{key} {seen[key]}", item, position
+    items = tree.get("quality") or []
+    keys = [
+        item.get("name")
+        or item.get("id")
+        or " ".join(str(item[key]) for key in ("type", "metric", "rule", "engine") if item.get(key))
+        or "rule"
+        for item in items
+    ]
+    return zip(_told_apart("quality", keys), items, range(len(items)), strict=True)
 
 
-def _level(sla: Mapping[str, Any]) -> str:
-    """A service level's key: what is promised, of what, for whom."""
-    return f"slaProperties[{', '.join(str(sla[key]) for key in ('property', 'element', 'driver') if sla.get(key))}]"
+def _levels(tree: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    """Service levels likewise: what is promised, of what, for whom."""
+    items = tree.get("slaProperties") or []
+    keys = [", ".join(str(item[key]) for key in ("property", "element", "driver") if item.get(key)) for item in items]
+    return zip(_told_apart("slaProperties", keys), items, range(len(items)), strict=True)
+
+
+def _beside(key: str, item: Mapping[str, Any], read: frozenset[str]) -> dict[str, object]:
+    """What an item that the contract holds says beside what is read of it."""
+    return {f"{key}.{name}": value for name, value in item.items() if name not in read}
+
+
+def _told_apart(what: str, keys: Sequence[str]) -> Iterator[str]:
+    """The keys as they are written, with a number where one comes again."""
+    for position, key in enumerate(keys):
+        again = keys[:position].count(key)
+        yield f"{what}[{key}]" if not again else f"{what}[{key}, {again + 1}]"
 
 
 def _flat(tree: Mapping[str, Any], without: frozenset[str]) -> Iterator[tuple[str, object]]:
     """Each thing said in `tree`, its options and custom properties one by one; nothing for what is the default."""
     for key, value in tree.items():
-        if key in without or key in ("quality", "properties", "items", "map") or value in _DEFAULTS:
+        if key in without or key in ("quality", "properties", "items", "map") or repr(value) in _DEFAULTS:
             continue
         if key in ("logicalTypeOptions", "description") and isinstance(value, dict):
             yield from ((f"{key}.{option}", each) for option, each in value.items() if each not in (None, ""))
         elif key == "customProperties":
-            yield from ((f"{key}.{item.get('property')}", item.get("value")) for item in value)
+            yield from ((f"{key}.{item.get('property')}", _property(item)) for item in value)
         else:
             yield key, value
+
+
+def _property(item: Mapping[str, Any]) -> object:
+    """A custom property's value, with what is said about it where something is."""
+    return item.get("value") if item.keys() <= {"property", "value"} else dict(item)

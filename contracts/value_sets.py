@@ -74,6 +74,12 @@ def probes(column: Column, others: Iterable[Column] = ()) -> pl.Series:
     return found if column.required else pl.concat([found, pl.Series(column.name, [None], dtype=column.dtype)])
 
 
+def is_single(column: Column) -> bool:
+    """Whether the column can hold one value only."""
+    members = _members(column)
+    return column.required and members is not None and members.filter(accepted(members, column)).n_unique() <= 1
+
+
 def _members(column: Column) -> pl.Series | None:
     """Every value of a column that has few, but for null; None where they are too many to count."""
     if column.valid_values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +13,6 @@ from contracts.contract import Compatibility
 from contracts.difference import compare_documents
 from contracts.publication import Version
 from contracts.survey import survey
-
-if TYPE_CHECKING:
-    from contracts.compatibility import Change
 
 
 @click.command("diff")
@@ -106,7 +102,7 @@ def _plain(
                 "says": change.says,
                 "producers": _judged(change.producers),
                 "consumers": _judged(change.consumers),
-                "least_bump": str(change.least),
+                "asks_for": str(comparison.asks(change, mode)),
             }
             for change in comparison.changes
         ],
@@ -139,13 +135,13 @@ def _show(
     console.print(f"{escape(old.name)} {old.document.version} → {escape(new.name)} {new.document.version}")
     if comparison.changes:
         made = Table("element", "change", "producers", "consumers", "asks for", show_edge=False)
-        for change in _by_weight(comparison.changes):
+        for change in sorted(comparison.changes, key=lambda change: -comparison.asks(change, mode)):
             made.add_row(
                 escape(change.element),
                 escape(change.says),
                 escape(_told(change.producers)),
                 escape(_told(change.consumers)),
-                str(change.least),
+                str(comparison.asks(change, mode)),
             )
         console.print(made)
     else:
@@ -153,11 +149,6 @@ def _show(
     for version, kept in earlier.items():
         console.print(f"Against {version}: {kept}.")
     console.print(f"{mode}: {verdict}. Least honest version: {_next(old.document.version, least)} ({least}).")
-
-
-def _by_weight(changes: tuple[Change, ...]) -> list[Change]:
-    """Those that ask for the most first, otherwise as they stand."""
-    return sorted(changes, key=lambda change: -change.least)
 
 
 def _told(judgement: Judgement) -> str:
