@@ -332,18 +332,32 @@ def contracts(draw: st.DrawFn, names: tuple[str, ...]) -> Contract:
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Contract, Contract]:
-    """A contract and one that differs in a column or two, in the key, in a row rule, or in which columns there are."""
+    """A contract and one that differs in a thing or two: a column, which columns there are, the key, the row rules."""
     names = draw(st.permutations(["n", "m", "f", "t", "d", "b"]).map(lambda each: tuple(sorted(each[:3]))))
-    old = draw(contracts(names))
-    new = dataclasses.replace(
-        old,
-        columns=tuple(draw(st.just(each) | columns(each.name) | retyped(each)) for each in old.columns),
-    )
-    if draw(st.booleans()):
-        new = dataclasses.replace(new, columns=new.columns[1:])
-    if draw(st.booleans()):
-        new = dataclasses.replace(new, columns=(*new.columns, draw(columns("z"))))
-    return draw(keyed(old)), draw(keyed(new))
+    old = draw(keyed(draw(contracts(names))))
+    new = old
+    for edit in draw(st.lists(st.sampled_from(EDITS), min_size=1, max_size=2, unique=True)):
+        new = draw(edit(new))
+    return (old, new) if draw(st.booleans()) else (new, old)
+
+
+@st.composite
+def one_column_changed(draw: st.DrawFn, contract: Contract) -> Contract:
+    position = draw(st.integers(0, len(contract.columns) - 1))
+    own = list(contract.columns)
+    own[position] = draw(columns(own[position].name) | retyped(own[position]))
+    return sound(dataclasses.replace(contract, columns=tuple(own)))
+
+
+@st.composite
+def one_dropped(draw: st.DrawFn, contract: Contract) -> Contract:
+    gone = draw(st.sampled_from(contract.columns))
+    return sound(dataclasses.replace(contract, columns=tuple(each for each in contract.columns if each != gone)))
+
+
+@st.composite
+def one_added(draw: st.DrawFn, contract: Contract) -> Contract:
+    return dataclasses.replace(contract, columns=(*contract.columns, draw(columns("z"))))
 
 
 @st.composite
@@ -355,27 +369,36 @@ def retyped(draw: st.DrawFn, column: Column) -> Column:
 
 @st.composite
 def keyed(draw: st.DrawFn, contract: Contract) -> Contract:
-    """The contract with a key of some of its columns (which are then required) and some row rules over them."""
-    key = draw(st.lists(st.sampled_from(contract.columns), unique_by=lambda each: each.name, max_size=2))
-    names = {each.name for each in key}
-    held = tuple(dataclasses.replace(each, required=each.required or each.name in names) for each in contract.columns)
-    types = {each.name: each.type for each in held}
-    meant = {"n": _NUMBERS, "m": _NUMBERS, "f": _NUMBERS, "t": (LogicalType.STRING,)}
-    rules = [
-        RowRule(f"rule {position}", predicate)
-        for position, predicate in enumerate(draw(st.lists(st.sampled_from(PREDICATES), max_size=1)))
-        if all(types.get(name) in meant[name] for name in _names(predicate))
-    ]
-    return dataclasses.replace(contract, columns=held, key=tuple(each.name for each in key), row_rules=tuple(rules))
+    """The contract with a key of some of its columns, which are then required, and a row rule over them, perhaps."""
+    key = draw(st.lists(st.sampled_from([each.name for each in contract.columns]), unique=True, max_size=2))
+    predicates = draw(st.lists(st.sampled_from(PREDICATES), max_size=1))
+    rules = tuple(RowRule(f"rule {position}", predicate) for position, predicate in enumerate(predicates))
+    return sound(dataclasses.replace(contract, key=tuple(key), row_rules=rules))
 
 
-_NUMBERS = (LogicalType.INTEGER, LogicalType.NUMBER)
+EDITS = (one_column_changed, one_dropped, one_added, keyed)
 
 
-def _names(predicate: str) -> set[str]:
-    return set(pl.sql_expr(predicate).meta.root_names())
+def sound(contract: Contract) -> Contract:
+    """The contract as a document could say it: key columns are there and required, rules can be evaluated."""
+    types = {each.name: each.type for each in contract.columns}
+    key = tuple(name for name in contract.key if name in types)
+    return dataclasses.replace(
+        contract,
+        key=key,
+        columns=tuple(
+            dataclasses.replace(each, required=each.required or each.name in key) for each in contract.columns
+        ),
+        row_rules=tuple(
+            rule
+            for rule in contract.row_rules
+            if all(types.get(name) in MEANT[name] for name in pl.sql_expr(rule.predicate).meta.root_names())
+        ),
+    )
 
 
+NUMBERS = (LogicalType.INTEGER, LogicalType.NUMBER)
+MEANT = {"n": NUMBERS, "m": NUMBERS, "f": NUMBERS, "t": (LogicalType.STRING,)}
 VALUES: dict[LogicalType, st.SearchStrategy] = {
     LogicalType.STRING: st.sampled_from(["a", "b", "c", "", "x", "abc", "1", "2020-01-01"]) | st.text(max_size=3),
     LogicalType.BOOLEAN: st.booleans(),
@@ -386,7 +409,7 @@ VALUES: dict[LogicalType, st.SearchStrategy] = {
 
 @st.composite
 def rows(draw: st.DrawFn, contract: Contract) -> pl.DataFrame:
-    """Rows in the contract's types, most of them near what its rules decide."""
+    """Rows in the contract's types, most of them near what its rules decide, many alike but for a column."""
     height = draw(st.integers(1, 8))
     series = []
     for each in contract.columns:
@@ -398,7 +421,10 @@ def rows(draw: st.DrawFn, contract: Contract) -> pl.DataFrame:
         values = values | (st.sampled_from(present) if present else st.nothing())
         given = values if each.required else st.none() | values
         series.append(pl.Series(each.name, draw(st.lists(given, min_size=height, max_size=height)), dtype=each.dtype))
-    return pl.DataFrame(series)
+    frame = pl.DataFrame(series)
+    # Every row again with another value in one column: what tells rows apart under one key only.
+    changed = draw(st.sampled_from(frame.columns))
+    return pl.concat([frame, frame.with_columns(frame[changed].reverse())])
 
 
 def of_rows(comparison: Comparison) -> list:
