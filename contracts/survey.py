@@ -42,6 +42,7 @@ _READ_OF_QUALITY = frozenset(
         *("mustBeLessThan", "mustBeLessOrEqualTo", "mustNotBe", "mustNotBeBetween"),
     }
 )
+_COMPARED_LEVELS = frozenset({"latency", "retention"})  # those that contracts.compatibility looks at
 _READ_OF_LEVEL = frozenset({"property", "element", "value", "unit", "description"})
 # What the standard says an element has that does not mention it.
 _DEFAULTS = frozenset(repr(value) for value in (None, False, "", [], {}, -1))  # as text: False and 0 are equal
@@ -104,7 +105,7 @@ def survey(path: str | Path) -> Document:
     held: set[str] = set()
     for key, sla, position in _levels(raw):
         said[key] = sla
-        if position in levels:
+        if position in levels and sla.get("property") in _COMPARED_LEVELS:
             held.add(key)
             # A retention is that of the whole table, whichever of its columns is named.
             read = _READ_OF_LEVEL - {"element"} if sla.get("property") == "retention" else _READ_OF_LEVEL
