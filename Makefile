@@ -58,12 +58,13 @@ up: env ## Start the database, the Dagster UI and daemon, and MLflow
 down: env ## Stop what `make up` started
 	$(BIN)/warrant down
 
-check: env ## Check format, lint, types, the direction of imports and the definitions
+check: env ## Check format, lint, types, the direction of imports, the definitions and the contracts
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports
 	$(BIN)/dg check defs
+	$(BIN)/warrant contract check
 
 test: env ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -58,6 +58,9 @@ COMMANDS: dict[str, Entry | Group] = {
             "consumers": Entry(
                 "automation.contract.consumers:command", "Say who reads a column: features, model, policy, decisions."
             ),
+            "diff": Entry("automation.contract.diff:command", "Say what changed between two versions, and for whom."),
+            "check": Entry("automation.contract.check:command", "Check published versions and honest numbers, for CI."),
+            "publish": Entry("automation.contract.publish:command", "Publish a contract under its version number."),
         },
     ),
     "gate": Group(

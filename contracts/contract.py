@@ -126,13 +126,35 @@ class Expectation:
     severity: Severity = Severity.ERROR
 
 
+class Compatibility(StrEnum):
+    """What a contract's next version owes to the versions before it (the modes of Confluent's Schema Registry).
+
+    BACKWARD: the next version accepts what this one accepts, so readers may move to it first. FORWARD: this version
+    accepts what the next one accepts, so writers may move first. FULL: both. TRANSITIVE: not only next to each other,
+    but among all versions of one major.
+    """
+
+    BACKWARD = "BACKWARD"
+    BACKWARD_TRANSITIVE = "BACKWARD_TRANSITIVE"
+    FORWARD = "FORWARD"
+    FORWARD_TRANSITIVE = "FORWARD_TRANSITIVE"
+    FULL = "FULL"
+    FULL_TRANSITIVE = "FULL_TRANSITIVE"
+
+    @property
+    def transitive(self) -> bool:
+        """Whether it binds all earlier versions of the major, not only the last one."""
+        return self.value.endswith("_TRANSITIVE")
+
+
 @dataclass(frozen=True)
 class Contract:
     """A versioned promise about one table. `digest` is the SHA-256 of the document's bytes, in hex.
 
     `quarantine_limit` is the share of rows (0 to 1) that may be quarantined before the gate fails;
-    `timezone` is the IANA zone whose days are the partitions. `end_of_support` is the last day on which
-    the table may still be read, where an end was announced.
+    `timezone` is the IANA zone whose days are the partitions; `retention` is how long rows are kept at
+    least, None where nothing is promised. `end_of_support` is the last day on which the table may still
+    be read, where an end was announced.
     """
 
     workload: str
@@ -151,6 +173,8 @@ class Contract:
     path: Path
     digest: str
     end_of_support: dt.date | None = None
+    compatibility: Compatibility = Compatibility.BACKWARD
+    retention: dt.timedelta | None = None
 
     def __hash__(self) -> int:
         """By the document: contracts are the keys of caches, and hashing every column would be slow."""

@@ -46,7 +46,7 @@ class ValueRule:
 @lru_cache(maxsize=256)
 def value_rules(contract: Contract) -> tuple[ValueRule, ...]:
     """Every value rule of `contract`: required, range, pattern, valid values, row rules."""
-    rules = [rule for column in contract.columns for rule in _column_rules(column)]
+    rules = [rule for column in contract.columns for rule in column_rules(column)]
     for row_rule in contract.row_rules:
         keeps = parse(row_rule.predicate, contract.schema)
         # Filing the rule under a column keeps pandera from copying whole rows into its report.
@@ -59,7 +59,8 @@ def required_rule(column: str) -> str:
     return f"{column}: required"
 
 
-def _column_rules(column: Column) -> Iterator[ValueRule]:
+def column_rules(column: Column) -> Iterator[ValueRule]:
+    """The value rules of one column: required, range, pattern, valid values."""
     name, value = column.name, pl.col(column.name)
     if column.required:
         yield ValueRule(required_rule(name), name, value.is_not_null())

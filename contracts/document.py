@@ -16,9 +16,11 @@ Conventions on top of the standard
 - `quality` of a column: `library`/`nullValues` in percent, and `custom`/`greatExpectations`.
 - `severity` of a promise about a partition: `error` (so if left out) or `warning`, which is shown and
   stops nothing. A row rule has none: a row that breaks it is quarantined.
-- `slaProperties`: `latency` on `table.column`, where the column holds known times; `endOfSupport`,
-  the last day (ISO date) on which the table may still be read.
-- `customProperties` of the table: `quarantineLimit` (share of rows, 0 to 1) and `timezone`;
+- `slaProperties`: `latency` on `table.column`, where the column holds known times; `retention` in days or years (of
+  365 days): how long rows are kept at least; `endOfSupport`, the last day (ISO date) on which the table may still be
+  read.
+- `customProperties` of the table: `quarantineLimit` (share of rows, 0 to 1), `timezone` and `compatibility` (what the
+  next version owes to this one, see `contracts.compatibility`; BACKWARD unless it says otherwise);
   of a column: `unit` and `reason`.
 """
 
@@ -39,6 +41,7 @@ import yaml
 from contracts.contract import (
     DTYPES,
     Column,
+    Compatibility,
     Contract,
     Expectation,
     ExpectationKind,
@@ -108,7 +111,7 @@ def load(path: str | Path) -> Contract:
     """
     path = Path(path)
     data = path.read_bytes()
-    return _Reading(path).contract(_validated(path, data), hashlib.sha256(data).hexdigest())
+    return Reading(path).contract(_validated(path, data), hashlib.sha256(data).hexdigest())
 
 
 def load_folder(folder: str | Path) -> dict[str, Contract]:
@@ -128,6 +131,14 @@ def load_folder(folder: str | Path) -> dict[str, Contract]:
 
 def _validated(path: Path, data: bytes) -> "OpenDataContractStandard":
     """`data` as the standard's own model, with no key the standard does not define."""
+    raw, model = parsed(path, data)
+    if unknown := list(_unknown_keys(model, raw, "")):
+        raise ContractError(path, unknown)
+    return model
+
+
+def parsed(path: Path, data: bytes) -> "tuple[dict[str, Any], OpenDataContractStandard]":
+    """The tree that the YAML in `data` holds, and the standard's own model of it."""
     from open_data_contract_standard.model import OpenDataContractStandard
     from pydantic import ValidationError
 
@@ -150,9 +161,7 @@ def _validated(path: Path, data: bytes) -> "OpenDataContractStandard":
             for issue in error.errors()
         ]
         raise ContractError(path, problems) from error
-    if unknown := list(_unknown_keys(model, raw, "")):
-        raise ContractError(path, unknown)
-    return model
+    return raw, model
 
 
 def _element(location: Iterable[str | int]) -> str:
@@ -188,7 +197,7 @@ def _unknown_keys(model: "BaseModel", raw: Mapping[str, Any], where: str) -> Ite
                     yield from _unknown_keys(item, raw_item, f"{element}[{position}]")
 
 
-_TABLE_PROPERTIES = ("quarantineLimit", "timezone")
+_TABLE_PROPERTIES = ("quarantineLimit", "timezone", "compatibility")
 _COLUMN_PROPERTIES = ("unit", "reason")
 _END_OF_SUPPORT = "endOfSupport"
 _OPERATORS = (
@@ -224,6 +233,9 @@ _MINUTES = {
 }
 
 
+_DAYS = {"day": 1, "days": 1, "d": 1, "year": 365, "years": 365, "yr": 365, "y": 365}
+
+
 @dataclass(frozen=True)
 class _Range:
     low: float | None = None
@@ -233,8 +245,11 @@ class _Range:
 
 
 @dataclass
-class _Reading:
-    """The reading of one document: it goes on after a problem, so that the author sees all of them."""
+class Reading:
+    """The reading of one document: it goes on after a problem, so that the author sees all of them.
+
+    What a problem is about is left out of what is read: `contracts.survey` keeps it as text.
+    """
 
     path: Path
     problems: list[Problem] = field(default_factory=list)
@@ -254,12 +269,13 @@ class _Reading:
         if len(tables) != 1:
             self.problem("schema", f"it holds {len(tables)} tables", "declare exactly one table in a document")
             raise ContractError(self.path, self.problems)
-        contract = self._table(model, tables[0], digest)
+        contract = self.table(model, tables[0], digest)
         if self.problems:
             raise ContractError(self.path, self.problems)
         return contract
 
-    def _table(self, model: "OpenDataContractStandard", table: "SchemaObject", digest: str) -> Contract:
+    def table(self, model: "OpenDataContractStandard", table: "SchemaObject", digest: str) -> Contract:
+        """What the document promises about `table`, as far as it can be enforced; the rest is in `problems`."""
         name = table.name or ""
         if not name:
             self.problem("schema[0].name", "it is missing", "name the table")
@@ -317,6 +333,8 @@ class _Reading:
             path=self.path,
             digest=digest,
             end_of_support=self._end_of_support(model.slaProperties or []),
+            compatibility=self._compatibility(custom.get("compatibility", Compatibility.BACKWARD)),
+            retention=self._retention(model.slaProperties or [], name),
         )
 
     def _custom(self, element: str, properties: Sequence[Any], known: Sequence[str]) -> dict[str, Any]:
@@ -349,6 +367,13 @@ class _Reading:
                 "give an IANA name, e.g. Europe/Oslo",
             )
         return str(value)
+
+    def _compatibility(self, value: object) -> Compatibility:
+        try:
+            return Compatibility(str(value))
+        except ValueError:
+            self.problem("customProperties.compatibility", f"it is {value!r}", f"use one of {', '.join(Compatibility)}")
+            return Compatibility.BACKWARD
 
     def _key(self, table: str, properties: Sequence["SchemaProperty"]) -> tuple[str, ...]:
         keyed = [declared for declared in properties if declared.primaryKey]
@@ -666,8 +691,12 @@ class _Reading:
     def _latency(
         self, element: str, sla: "ServiceLevelAgreementProperty", table: str, columns: Mapping[str, Column]
     ) -> Iterator[Expectation]:
+        if sla.property == "retention":
+            return
         if sla.property != "latency":
-            self.problem(element, f"nothing enforces {sla.property!r}", "promise `latency`, or describe it in words")
+            self.problem(
+                element, f"nothing enforces {sla.property!r}", "promise `latency` or `retention`, or use words"
+            )
             return
         owner, _, column = (sla.element or "").partition(".")
         if owner != table or column not in columns or columns[column].type is not LogicalType.TIMESTAMP:
@@ -688,6 +717,26 @@ class _Reading:
             high=float(sla.value) * minutes,
             description=sla.description or "",
         )
+
+    def _retention(self, promised: "Sequence[ServiceLevelAgreementProperty]", table: str) -> dt.timedelta | None:
+        """How long the table's rows are kept at least."""
+        found = [(position, sla) for position, sla in enumerate(promised) if sla.property == "retention"]
+        spans: list[dt.timedelta] = []
+        for position, sla in found:
+            element, days = f"slaProperties[{position}]", _DAYS.get(sla.unit or "")
+            if sla.element is not None and sla.element.partition(".")[0] != table:
+                self.problem(
+                    f"{element}.element", f"it is {sla.element!r}", f"name the table, {table}, or leave it out"
+                )
+            elif days is None or not _is_number(sla.value) or sla.value <= 0:
+                self.problem(
+                    element, f"the retention is {sla.value!r} {sla.unit}", f"give a number of {', '.join(_DAYS)}"
+                )
+            elif spans:
+                self.problem(element, "the retention is promised twice", "remove one of the two")
+            else:
+                spans.append(dt.timedelta(days=float(sla.value) * days))
+        return spans[0] if spans else None
 
 
 def _default_name(kind: ExpectationKind, column: str | None) -> str:

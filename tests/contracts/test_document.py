@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from contracts.contract import Expectation, ExpectationKind, RowRule, Severity
+from contracts.contract import Compatibility, Expectation, ExpectationKind, RowRule, Severity
 from contracts.document import ContractError, load, load_folder
 
 PARCEL = Path(__file__).parent / "parcels" / "parcel.odcs.yaml"
@@ -110,6 +110,13 @@ def test_an_expectation_stops_what_lies_downstream_unless_it_says_that_it_only_w
     assert severities(warned) == severities(parcel) | {"row_count": Severity.WARNING, "usual weight": Severity.WARNING}
 
 
+def test_retention_and_the_mode_of_compatibility_are_read(parcel, changed):
+    assert (parcel.retention, parcel.compatibility) == (None, Compatibility.BACKWARD)
+    years = load(changed(with_level("retention", 2, "y", element="parcel")))
+    assert years.retention == dt.timedelta(days=730)
+    assert load(changed(with_custom("compatibility", "FULL_TRANSITIVE"))).compatibility is Compatibility.FULL_TRANSITIVE
+
+
 def test_a_contract_can_be_a_cache_key(parcel):
     again = load(PARCEL)
     assert again == parcel
@@ -158,6 +165,11 @@ def with_custom(property_, value):
 
 def with_sla(**fields):
     return lambda tree: tree["slaProperties"][0].update(fields)
+
+
+def with_level(property_, value, unit, **fields):
+    level = {"property": property_, "value": value, "unit": unit, **fields}
+    return lambda tree: tree["slaProperties"].append(level)
 
 
 MISTAKES = {
@@ -240,6 +252,16 @@ MISTAKES = {
     ),
     "limit above one": (with_custom("quarantineLimit", 2), "quarantineLimit: it is 2"),
     "unknown time zone": (with_custom("timezone", "Oslo"), "timezone: 'Oslo' is no time zone"),
+    "unknown mode": (with_custom("compatibility", "SIDEWAYS"), "compatibility: it is 'SIDEWAYS'. To fix: use one of"),
+    "retention in no unit": (with_level("retention", 3, "moons"), "the retention is 3 moons"),
+    "retention of another table": (
+        with_level("retention", 3, "y", element="letter"),
+        r"slaProperties\[1\].element: it is 'letter'",
+    ),
+    "retention twice": (
+        lambda t: [with_level("retention", 3, "y")(t), with_level("retention", 4, "y")(t)],
+        r"slaProperties\[2\]: the retention is promised twice",
+    ),
     "gap in the key": (with_column("scan", primaryKeyPosition=3), r"the key's positions are \[1, 3\]"),
     "position without key": (
         with_column("note", primaryKeyPosition=3),
