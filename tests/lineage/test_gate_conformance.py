@@ -374,7 +374,7 @@ def test_a_judgement_made_outside_a_run_replaces_the_runs_as_often_as_need_be(in
     for passed in (True, False, True):
         gates.report(instance, UPSTREAM, [gates.Judgement(toy.gate, passed, "looked at again", BAD)])
         asked = [gates.Asked(UPSTREAM, ("contract",), frozenset({BAD, GOOD}))]
-        states = [found.open for found in gates.read(instance, asked, NOW)]
+        states = [found.open for found in gates.read(instance, asked, datetime.now(UTC))]
         assert states == [True, passed]
     assert goes_on(instance, lambda: run(instance, toy, "downstream", BAD))
 
