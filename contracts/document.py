@@ -199,7 +199,7 @@ def _unknown_keys(model: "BaseModel", raw: Mapping[str, Any], where: str) -> Ite
 
 _TABLE_PROPERTIES = ("quarantineLimit", "timezone", "compatibility")
 _COLUMN_PROPERTIES = ("unit", "reason")
-_END_OF_SUPPORT = "endOfSupport"
+_END_OF_SUPPORT, _RETENTION = "endOfSupport", "retention"
 _OPERATORS = (
     "mustBe",
     "mustNotBe",
@@ -309,7 +309,7 @@ class Reading:
         expectations.extend(
             found
             for position, sla in enumerate(model.slaProperties or [])
-            if sla.property != _END_OF_SUPPORT
+            if sla.property not in (_END_OF_SUPPORT, _RETENTION)
             for found in self._latency(f"slaProperties[{position}]", sla, name, columns)
         )
         names = [expectation.name for expectation in expectations]
@@ -691,11 +691,11 @@ class Reading:
     def _latency(
         self, element: str, sla: "ServiceLevelAgreementProperty", table: str, columns: Mapping[str, Column]
     ) -> Iterator[Expectation]:
-        if sla.property == "retention":
-            return
         if sla.property != "latency":
             self.problem(
-                element, f"nothing enforces {sla.property!r}", "promise `latency` or `retention`, or use words"
+                element,
+                f"nothing enforces {sla.property!r}",
+                "promise `latency`, `retention` or `endOfSupport`, or use words",
             )
             return
         owner, _, column = (sla.element or "").partition(".")
@@ -720,7 +720,7 @@ class Reading:
 
     def _retention(self, promised: "Sequence[ServiceLevelAgreementProperty]", table: str) -> dt.timedelta | None:
         """How long the table's rows are kept at least."""
-        found = [(position, sla) for position, sla in enumerate(promised) if sla.property == "retention"]
+        found = [(position, sla) for position, sla in enumerate(promised) if sla.property == _RETENTION]
         spans: list[dt.timedelta] = []
         for position, sla in found:
             element, days = f"slaProperties[{position}]", _DAYS.get(sla.unit or "")
