@@ -7,6 +7,7 @@ of the table's gates for every day of the run.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,6 +16,7 @@ from dagster._core.definitions.metadata import RawMetadataValue
 
 from automation import gates
 from automation.lakehouse import DAY, quarantine_of
+from contracts import wording
 from contracts.enforcement import enforce
 from contracts.expectations import judge
 
@@ -35,7 +37,10 @@ QUARANTINE_EXAMPLES = 5
 
 def table_gates(contract: Contract) -> list[gates.Gate]:
     """The gates of a table: its contract, and what is expected of a day as a whole where the contract says so."""
-    return [gates.CONTRACT, *([gates.EXPECTATIONS] if contract.expectations else [])]
+    rows = replace(gates.CONTRACT, promise=wording.rows_promise(contract))
+    if not contract.expectations:
+        return [rows]
+    return [rows, replace(gates.EXPECTATIONS, promise=wording.partition_promise(contract))]
 
 
 def publish(
