@@ -30,7 +30,15 @@ from contracts.document import load
 
 EARLY, LATE = dt.datetime(1971, 1, 1, tzinfo=dt.UTC), dt.datetime(2090, 1, 1, tzinfo=dt.UTC)
 SMALL = 2.0**16
-PATTERNS = (r"^[A-Z]{3}$", r"^\d{4}-\d{2}$", r"^(a|bc)+x?$", r"^\w+\.\w{2}$", r"^[^ab\d]{2}$", r"^a|b|\d$", r"^P?[0-9]{2,4}$")
+PATTERNS = (
+    r"^[A-Z]{3}$",
+    r"^\d{4}-\d{2}$",
+    r"^(a|bc)+x?$",
+    r"^\w+\.\w{2}$",
+    r"^[^ab\d]{2}$",
+    r"^a|b|\d$",
+    r"^P?[0-9]{2,4}$",
+)
 PRINTABLE = [chr(code) for code in range(33, 127)]
 ARABIC_DIGITS = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 ORDERED = (LogicalType.INTEGER, LogicalType.NUMBER, LogicalType.DATE, LogicalType.TIMESTAMP)
