@@ -21,12 +21,12 @@ def python(pattern: str, value: str) -> bool:
 @pytest.mark.parametrize(
     ("pattern", "matches", "differs"),
     [
-        (r"^\d{2}$", ["12"], ["١٢", "12\n", "\n12", "1", "123"]),
+        (r"^\d{2}$", ["12"], ["\u0661\u0662", "12\n", "\n12", "1", "123"]),
         (r"^\w+$", ["aZ_9"], ["é", "a-b", ""]),
         (r"^a.c$", ["abc", "aéc", "a\x85c"], ["a\nc", "a\rc", "a\u2028c"]),
         (r"^a\sb$", ["a b", "a\tb", "a\u00a0b", "a\ufeffb"], ["a\x1cb", "a\x85b"]),
-        (r"^\D\W\S$", ["a-b", "٣é٣"], ["1-b", "a_b", "a- "]),
-        (r"^[^\d]$", ["a", "٣"], ["3"]),
+        (r"^\D\W\S$", ["a-b", "\u0663é\u0663"], ["1-b", "a_b", "a- "]),
+        (r"^[^\d]$", ["a", "\u0663"], ["3"]),
         (r"^a|b$", ["a", "b"], ["ab", "ax", "xb"]),
         (r"^[\w.-]+@x\.org$", ["a-b.c@x.org"], ["a@x-org"]),
         (r"^\x41\u0042?\/\-$", ["A/-", "AB/-"], ["B/-"]),
@@ -96,7 +96,7 @@ PIECES = [
 
 
 @settings(max_examples=200)
-@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), st.text("aBc-.3٣é\n\r|", max_size=4))
+@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), st.text("aBc-.3\u0663é\n\r|", max_size=4))
 def test_a_pattern_that_is_accepted_has_one_meaning(body, value):
     try:
         portable(f"^{body}$")
