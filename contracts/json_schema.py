@@ -45,7 +45,7 @@ _JSON_TYPES: Mapping[LogicalType, str] = {
 }
 _FORMATS = {LogicalType.DATE: "date", LogicalType.TIMESTAMP: "date-time"}
 _INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6}0*)?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -155,7 +155,7 @@ def instant(text: str) -> dt.datetime:
     """The instant of an RFC 3339 text, in UTC. Raises `ValueError` for any other text, or one without an offset."""
     if not _INSTANT.fullmatch(text):
         raise ValueError(f"{text!r} is no RFC 3339 instant, e.g. 2024-06-01T12:00:00Z")
-    return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+    return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
 
 
 def _day(text: str) -> dt.datetime:

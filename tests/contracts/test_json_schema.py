@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import polars as pl
 import pytest
 
 from contracts.contract import Column, Contract, LogicalType
 from contracts.document import load
-from contracts.json_schema import broken_rules, event_schema, event_validator, schema_id
+from contracts.enforcement import enforce
+from contracts.json_schema import broken_rules, event_schema, event_validator, instant, schema_id
 
 ROOT = Path(__file__).parent.parent.parent
 EVENT = {
@@ -86,6 +89,19 @@ def test_what_an_event_cannot_show_is_told_and_not_enforced(parcel: Contract) ->
 )
 def test_an_event_breaks_rules_by_the_names_that_enforcement_gives_them(parcel, change, rules) -> None:
     assert broken_rules(EVENT | change, parcel) == rules
+
+
+def test_the_instant_that_an_event_passes_with_is_the_one_that_is_stored(parcel: Contract) -> None:
+    """A file may be read more leniently (a time without an offset is UTC), never differently."""
+    days, seconds = ["2024-06-01", "2024-02-30", "24-06-01"], ["12:00:00", "24:00:00", "12:00:60", "12:00"]
+    fractions, zones = ["", ".5", ".123456", ".1234567", ".120000000", "."], ["Z", "z", "+02:00", "-23:59", "+25:00"]
+    texts = ["".join(parts) for parts in itertools.product(days, ["T", " ", "t", ""], seconds, fractions, zones)]
+    rows = [EVENT | {"parcel_id": f"P{at // 999:03}", "scan": at, "sent_at": each} for at, each in enumerate(texts)]
+    split = enforce(pl.DataFrame(rows), parcel)
+    read = dict(split.valid.select("scan", "sent_at").iter_rows())
+    passed = {row["scan"]: instant(row["sent_at"]) for row in rows if not broken_rules(row, parcel)}
+    assert passed.items() <= read.items()
+    assert 0 < len(passed) < len(texts)
 
 
 def test_a_column_may_be_left_out_if_it_need_not_have_a_value(parcel: Contract) -> None:
