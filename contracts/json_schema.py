@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     _Errors: TypeAlias = Iterator[jsonschema.ValidationError]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-FILE_TYPE = "application/schema+json"
 
 _JSON_TYPES: Mapping[LogicalType, str] = {
     LogicalType.STRING: "string",
