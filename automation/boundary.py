@@ -7,6 +7,7 @@ of the table's gates for every day of the run.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from automation import gates
 from automation.lakehouse import DAY, quarantine_of
 from automation.lineage.metadata import column_lineage
 from automation.majors import SUPPORTED, judge_support
+from contracts import wording
 from contracts.enforcement import enforce
 from contracts.expectations import judge
 
@@ -41,17 +43,22 @@ def table_gates(contract: Contract) -> list[gates.Gate]:
 
     What is expected with severity warning is a gate of its own, which holds nothing.
     """
-    return [gates.CONTRACT, *_expected(contract), *([SUPPORTED] if contract.end_of_support else [])]
+    rows = replace(gates.CONTRACT, promise=wording.rows_promise(contract))
+    return [rows, *_expected(contract), *([SUPPORTED] if contract.end_of_support else [])]
 
 
 def _expected(contract: Contract) -> dict[gates.Gate, frozenset[str]]:
-    """The names of the contract's expectations by the gate that judges them."""
+    """The names of the contract's expectations by the gate that judges them, with these as its promise."""
     by_gate = {gates.EXPECTATIONS: gates.Severity.ERROR, gates.ADVICE: gates.Severity.WARNING}
-    named = {
-        gate: frozenset(each.name for each in contract.expectations if each.severity is severity)
+    promised = {
+        gate: [each for each in contract.expectations if each.severity is severity]
         for gate, severity in by_gate.items()
     }
-    return {gate: names for gate, names in named.items() if names}
+    return {
+        replace(gate, promise=wording.partition_promise(found, contract)): frozenset(each.name for each in found)
+        for gate, found in promised.items()
+        if found
+    }
 
 
 def publish(

@@ -52,6 +52,9 @@ COMMANDS: dict[str, Entry | Group] = {
         "Contracts: what they promise, let through and hold back.",
         "warrant contract counts --workload flight_disruption",
         {
+            "lint": Entry("automation.contract.lint:command", "Say what is wrong with contracts, by file and line."),
+            "export": Entry("automation.contract.export:command", "Print what one contract is compiled to."),
+            "page": Entry("automation.contract.page:command", "Write the documentation page of every contract."),
             "counts": Entry(
                 "automation.contract.counts:command", "Count the rows of every table: valid, and quarantined by rule."
             ),

@@ -11,6 +11,7 @@ import polars as pl
 from contracts.contract import UTC_TIMESTAMP, Column, LogicalType
 
 _TIME_FORMATS_WITH_OFFSET = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+_DAY = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}"  # without it, polars takes 24-06-01 for a day of the year 24
 _TIME_FORMATS_IN_UTC = (
     "%Y-%m-%dT%H:%M:%S%.fZ",
     "%Y-%m-%d %H:%M:%S%.fZ",
@@ -44,7 +45,7 @@ def converted(source: pl.DataType, column: Column) -> pl.Expr:
                 result = pl.when(value.is_in([0, 1])).then(value == 1)
         case LogicalType.DATE:
             if source == pl.String:
-                result = value.str.to_date("%Y-%m-%d", strict=False)
+                result = pl.when(value.str.contains(_DAY)).then(value.str.to_date("%Y-%m-%d", strict=False))
             elif isinstance(source, pl.Datetime):
                 result = pl.when(value.dt.time() == pl.time(0)).then(value.dt.date())
         case LogicalType.TIMESTAMP:
@@ -71,7 +72,9 @@ def _timestamp(value: pl.Expr, source: pl.DataType) -> pl.Expr | None:
             value.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
             for form in _TIME_FORMATS_IN_UTC
         ]
-        return pl.coalesce(*offset, *utc)
+        # A column holds microseconds, and polars would cut what is finer.
+        finer = value.str.contains(r"\.[0-9]{6}[0-9]*[1-9]")
+        return pl.when(value.str.contains(_DAY) & ~finer).then(pl.coalesce(*offset, *utc))
     if isinstance(source, pl.Datetime):
         zoned = (value if source.time_zone else value.dt.replace_time_zone("UTC")).dt.convert_time_zone("UTC")
         there = zoned.cast(UTC_TIMESTAMP)

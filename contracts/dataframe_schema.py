@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from contracts.contract import Column, Contract
+from contracts.pattern import portable
 from contracts.predicate import parse
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def column_rules(column: Column) -> Iterator[ValueRule]:
     if column.maximum is not None:
         yield ValueRule(f"{column.name}: maximum {column.maximum}", column.name, value <= pl.lit(column.maximum))
     if column.pattern is not None:
-        yield ValueRule(f"{column.name}: pattern", column.name, value.str.contains(rf"\A(?:{column.pattern})\z"))
+        whole = rf"\A(?:{portable(column.pattern)})\z"
+        yield ValueRule(f"{column.name}: pattern", column.name, value.str.contains(whole))
     if column.valid_values:
         valid = pl.Series(column.valid_values, dtype=column.dtype).implode()
         yield ValueRule(f"{name}: valid values", name, value.is_in(valid))

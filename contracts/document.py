@@ -9,7 +9,7 @@ Conventions on top of the standard
 ----------------------------------
 - One document holds one table, in the file `<table>.odcs.yaml`; `dataProduct` names the workload.
 - `logicalTypeOptions`: `minimum` and `maximum` (inclusive) for numbers, dates and timestamps;
-  `pattern` for strings, anchored as `^...$` and matched against the whole value.
+  `pattern` for strings, anchored as `^...$` and matched against the whole value (see `contracts.pattern`).
 - `enum` lists the valid values.
 - `quality` of the table: `library`/`rowCount`; `custom`/`polars-sql` (a row rule);
   `custom`/`greatExpectations` (a promise about a partition).
@@ -31,13 +31,14 @@ import math
 import string
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import polars as pl
 import yaml
 
+from contracts import location
 from contracts.contract import (
     DTYPES,
     Column,
@@ -50,6 +51,7 @@ from contracts.contract import (
     Severity,
     Value,
 )
+from contracts.pattern import PatternError, portable
 from contracts.predicate import PredicateError, parse
 
 __all__ = [
@@ -85,11 +87,15 @@ _OPTIONS: Mapping[LogicalType, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a document: where, which rule it breaks, and what to change."""
+    """One thing wrong with a document: where, which rule it breaks, and what to change.
+
+    `place` is None until the document's lines are looked up, which `load` does when something is wrong.
+    """
 
     element: str
     broken: str
     fix: str
+    place: location.Place | None = None
 
     def __str__(self) -> str:
         return f"{self.element}: {self.broken}. To fix: {self.fix}."
@@ -101,7 +107,19 @@ class ContractError(ValueError):
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line for each problem, as editors and terminals link them: `file:line: element: what. To fix: how.`"""
+        return [f"{self.path}:{p.place.line}: {p}" if p.place else f"{self.path}: {p}" for p in self.problems]
+
+    def located(self, data: bytes) -> "ContractError":
+        """The same error with the place of each element in `data`, the document's text, in the order of the lines."""
+        if any(problem.place for problem in self.problems):
+            return self
+        places = location.of_elements([problem.element for problem in self.problems], data)
+        found = [replace(problem, place=place) for problem, place in zip(self.problems, places, strict=True)]
+        return ContractError(self.path, sorted(found, key=lambda problem: problem.place or location.Place(0, 0)))
 
 
 def load(path: str | Path) -> Contract:
@@ -111,7 +129,12 @@ def load(path: str | Path) -> Contract:
     """
     path = Path(path)
     data = path.read_bytes()
-    return Reading(path).contract(_validated(path, data), hashlib.sha256(data).hexdigest())
+    try:
+        raw, model = parsed(path, data)
+        reading = Reading(path, list(_unknown_keys(model, raw, "")))
+        return reading.contract(model, hashlib.sha256(data).hexdigest())
+    except ContractError as error:
+        raise error.located(data) from error
 
 
 def load_folder(folder: str | Path) -> dict[str, Contract]:
@@ -122,19 +145,33 @@ def load_folder(folder: str | Path) -> dict[str, Contract]:
     contracts: dict[str, Contract] = {}
     for path in sorted(Path(folder).glob("*.odcs.yaml")):
         contract = load(path)
-        if path.name != f"{contract.name}.odcs.yaml":
-            problem = Problem("schema[0].name", f"{path.name} holds the table {contract.name}", "rename one of them")
-            raise ContractError(path, [problem])
+        if (misnamed := misnamed_file(contract)) is not None:
+            raise ContractError(path, [misnamed]).located(path.read_bytes())
         contracts[contract.name] = contract
     return contracts
 
 
-def _validated(path: Path, data: bytes) -> "OpenDataContractStandard":
-    """`data` as the standard's own model, with no key the standard does not define."""
-    raw, model = parsed(path, data)
-    if unknown := list(_unknown_keys(model, raw, "")):
-        raise ContractError(path, unknown)
-    return model
+def misnamed_file(contract: Contract) -> Problem | None:
+    """What is wrong with the name of the contract's file, which is `<table>.odcs.yaml`."""
+    name = contract.path.name
+    if name == f"{contract.name}.odcs.yaml":
+        return None
+    return Problem("schema[0].name", f"{name} holds the table {contract.name}", "rename one of them")
+
+
+class _UniqueKeys(yaml.CSafeLoader):
+    """YAML with the keys of a mapping unique, as its specification asks: PyYAML drops all but the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key.value, str):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands here for the second time", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 def parsed(path: Path, data: bytes) -> "tuple[dict[str, Any], OpenDataContractStandard]":
@@ -143,9 +180,11 @@ def parsed(path: Path, data: bytes) -> "tuple[dict[str, Any], OpenDataContractSt
     from pydantic import ValidationError
 
     try:
-        raw = yaml.load(data, Loader=yaml.CSafeLoader)
+        raw = yaml.load(data, Loader=_UniqueKeys)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
-        problem = Problem("document", f"it is not YAML: {' '.join(str(error).split())}", "correct the syntax")
+        says = getattr(error, "problem", None) or " ".join(str(error).split())
+        place = location.of_error(error, data)
+        problem = Problem("document", f"it is not YAML: {says}", "correct the syntax", place)
         raise ContractError(path, [problem]) from error
     if not isinstance(raw, dict):
         raise ContractError(path, [Problem("document", "it is not a mapping", "start from an ODCS example")])
@@ -480,11 +519,14 @@ class Reading:
         return converted
 
     def _pattern(self, element: str, pattern: object) -> str | None:
-        if not isinstance(pattern, str) or not (pattern.startswith("^") and pattern.endswith("$")):
-            self.problem(element, f"{pattern!r} is not anchored", "write ^...$: engines differ on what is matched")
+        if not isinstance(pattern, str):
+            self.problem(element, f"{pattern!r} is not text", "put the expression in quotes")
             return None
         try:
-            pl.Series([""]).str.contains(pattern, strict=True)
+            pl.Series([""]).str.contains(portable(pattern), strict=True)
+        except PatternError as error:
+            self.problem(element, error.broken, error.fix)
+            return None
         except pl.exceptions.ComputeError as error:
             self.problem(element, f"it does not parse: {' '.join(str(error).split())}", "correct the expression")
             return None

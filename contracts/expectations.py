@@ -153,6 +153,10 @@ def expectation_suite(contract: Contract) -> "gx.ExpectationSuite":
 
     return gx.ExpectationSuite(
         name=f"{contract.workload}.{contract.name}",
+        meta={
+            "contract": f"{contract.name} {contract.version}",
+            "judges": "a profile: one row for each partition, one column for each expectation",
+        },
         expectations=[
             gxe.ExpectColumnValuesToBeBetween(
                 column=expectation.name,
@@ -161,6 +165,7 @@ def expectation_suite(contract: Contract) -> "gx.ExpectationSuite":
                 strict_min=expectation.low_open,
                 strict_max=expectation.high_open,
                 description=expectation.description or None,
+                meta={"measure": expectation.kind.value, "of": expectation.column},
             )
             for expectation in contract.expectations
         ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from automation import boundary, gates
 from automation.calendar import Days
+from contracts import wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from automation.workload import Stage, Workload
     from contracts.document import Contract
 
+TAG_FORBIDS = re.compile(r"[^A-Za-z0-9_.-]")
 COLUMN_TYPES = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool", "date": "date"}
 
 
@@ -67,6 +70,10 @@ def declared(
 ) -> dict[str, Any]:
     """The arguments of `gates.gated_asset` for a table of the workload.
 
+    The contract says who owns the table, besides the workload's owners, how its columns look and what its gates hold.
+    It sets no freshness policy: Dagster's would judge when a table was last written, not how late its facts are, and a
+    replayed day would look fresh (docs/decisions/0025-one-contract-many-forms.md). Its latency is a gate.
+
     ``optional`` names the inputs that neither hold the asset back where they are missing nor set it going when new.
     """
     days = partitions(workload) if daily else None
@@ -74,21 +81,30 @@ def declared(
     may_lack = [key(workload, name) for name in optional]
     condition = gates.downstream_condition(may_lack)
     shown: dict[str, Any] = {**(metadata or {}), **gates.optional_inputs(may_lack)}
+    tags = {"workload": workload.name, "stage": stage.value}
+    owners = list(workload.spec.owners)
     if contract is not None:
         shown |= {
             "dagster/column_schema": columns(contract),
             "dagster/table_name": f"{workload.name}.{table}",
+            "dagster/code_references": dg.CodeReferencesMetadataValue(
+                code_references=[
+                    dg.LocalFileCodeReference(file_path=str(contract.path), line_number=1, label="contract")
+                ]
+            ),
             "contract": f"{contract.name} {contract.version}",
         }
         if contract.end_of_support is not None:
             shown["supported until"] = contract.end_of_support.isoformat()
+        tags |= {"contract": contract.name, "contract_version": TAG_FORBIDS.sub("_", contract.version)[:63]}
+        owners = list(dict.fromkeys([*owners, *map(owner, contract.owners)]))
     return {
         "key": key(workload, table),
         "group_name": stage.value,
         "description": description,
-        "owners": list(workload.spec.owners),
+        "owners": owners,
         "kinds": kinds,
-        "tags": {"workload": workload.name, "stage": stage.value},
+        "tags": tags,
         "metadata": shown,
         "deps": list(deps),
         "partitions_def": days,
@@ -96,6 +112,11 @@ def declared(
         "check_specs": gates.specs(key(workload, table), checked, days),
         "automation_condition": condition if automated and deps else None,
     }
+
+
+def owner(named: str) -> str:
+    """An owner as Dagster knows them: an e-mail address, or else the name of a team."""
+    return named if "@" in named else f"team:{named}"
 
 
 def columns(contract: Contract) -> dg.TableSchema:
@@ -106,21 +127,8 @@ def columns(contract: Contract) -> dg.TableSchema:
                 column.name,
                 COLUMN_TYPES.get(column.type.value, "timestamp"),
                 description=f"{column.description} [{column.unit}]" if column.unit else column.description,
-                constraints=dg.TableColumnConstraints(nullable=not column.required, other=_promises(column)),
+                constraints=dg.TableColumnConstraints(nullable=not column.required, other=wording.column_rules(column)),
             )
             for column in contract.columns
         ]
     )
-
-
-def _promises(column: Any) -> list[str]:
-    promises = []
-    if column.minimum is not None:
-        promises.append(f"at least {column.minimum}")
-    if column.maximum is not None:
-        promises.append(f"at most {column.maximum}")
-    if column.pattern:
-        promises.append(f"matches {column.pattern}")
-    if column.valid_values:
-        promises.append(f"one of {', '.join(map(str, column.valid_values))}")
-    return promises

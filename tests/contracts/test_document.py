@@ -355,7 +355,7 @@ def test_a_mistake_is_named_with_its_place_and_fix(changed, change, message):
     with pytest.raises(ContractError, match=message) as raised:
         load(path)
     assert str(path) in str(raised.value)
-    assert all(problem.element and problem.fix for problem in raised.value.problems)
+    assert all(problem.element and problem.fix and problem.place for problem in raised.value.problems)
 
 
 def test_all_mistakes_are_told_at_once(changed):

@@ -115,6 +115,7 @@ def test_each_rule_stops_exactly_what_breaks_it(change, rules):
         ("day", pl.Datetime("ns"), dt.datetime(2024, 6, 1), dt.date(2024, 6, 1)),  # noqa: DTZ001
         ("sent_at", pl.String, "2024-06-01T14:00:00+02:00", NOON),
         ("sent_at", pl.String, "2024-06-01T12:00:00.000Z", NOON),
+        ("sent_at", pl.String, "2024-06-01T12:00:00.000000000Z", NOON),
         ("sent_at", pl.String, "2024-06-01 12:00:00", NOON),
         ("sent_at", pl.Datetime("ns"), NOON.replace(tzinfo=None), NOON),
         ("sent_at", pl.Datetime("ms", "Europe/Oslo"), NOON, NOON),
@@ -145,6 +146,9 @@ def test_a_value_of_another_type_is_converted_if_nothing_is_lost(column, dtype, 
         ("sent_at", pl.Int64, 3, "sent_at: type timestamp"),
         ("sent_at", pl.Date, dt.date(2024, 6, 1), "sent_at: type timestamp"),
         ("sent_at", pl.String, "noon", "sent_at: type timestamp"),
+        ("sent_at", pl.String, "24-06-01T12:00:00Z", "sent_at: type timestamp"),
+        ("day", pl.String, "24-06-01", "day: type date"),
+        ("sent_at", pl.String, "2024-06-01T12:00:00.0000001Z", "sent_at: type timestamp"),
     ],
 )
 def test_a_value_that_would_lose_something_is_a_type_error_and_nothing_else(column, dtype, value, rule):

@@ -95,6 +95,20 @@ def test_every_table_with_a_contract_has_its_gate(definitions: dg.Definitions) -
         assert any(check.startswith("expectations") for check in asset["checks"]) == bool(contract.expectations), table
 
 
+def test_a_table_shows_where_its_contract_lies_and_its_gates_what_the_contract_promises(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    table = dg.AssetKey(["flight_disruption", "flight_status"])
+    # Dagster adds the place of the declaration, defs.yaml.
+    references = graph.get(table).metadata["dagster/code_references"].code_references
+    document = ROOT / "contracts" / "flight_disruption" / "flight_status.odcs.yaml"
+    assert document in [Path(reference.file_path) for reference in references]
+    promised = {key.name: graph.get_check_spec(key).description for key in graph.get_check_keys_for_assets({table})}
+    assert promised["contract"].startswith("At most 1% of the rows may break flight_status 1.0.0")
+    assert "rows: from 200 to 2,600" in promised["expectations"]
+
+
 def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     assert {name for name in repository.job_names if not name.startswith("__")} == {
