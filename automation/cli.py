@@ -53,6 +53,12 @@ COMMANDS: dict[str, Entry | Group] = {
             "counts": Entry(
                 "automation.contract.counts:command", "Count the rows of every table: valid, and quarantined by rule."
             ),
+            "quarantine": Entry(
+                "automation.contract.quarantine:command", "Show the rows that are held, with the rules they broke."
+            ),
+            "replay": Entry(
+                "automation.contract.replay:command", "Judge held rows again and release those that pass now."
+            ),
         },
     ),
     "doctor": Entry("automation.servers.doctor:command", "Check this installation and say how to repair it."),

@@ -68,9 +68,9 @@ class Judged:
 
     valid: pl.DataFrame
     quarantined: pl.DataFrame
-    arrived: Mapping[date | None, int]
-    released: Mapping[date | None, int]
-    taken_back: Mapping[date | None, int]
+    arrived: Counter[date | None]
+    released: Counter[date | None]
+    taken_back: Counter[date | None]
 
     @property
     def broken(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.stages.declaration import declared, run_days
-from automation.boundary import publish, publish_whole
+from automation.boundary import publish, publish_whole, rows_again
 from automation.resources import LakehouseResource
 from automation.workload import Delivery, FeedTable, Stage, Workload
 
@@ -29,9 +29,11 @@ def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
         )
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
-        days = run_days(context)
-        rows = getattr(workload.module("feed"), feed.table)(workload.calendar, days)
-        yield from publish(context, lakehouse.open(), workload, feed.table, rows, days)
+        days, lake = run_days(context), lakehouse.open()
+        rows = rows_again(context, lake, workload, feed.table, days)
+        if rows is None:
+            rows = getattr(workload.module("feed"), feed.table)(workload.calendar, days)
+        yield from publish(context, lake, workload, feed.table, rows, days)
 
     return delivered
 
@@ -51,7 +53,10 @@ def _whole(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
         )
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
-        rows = getattr(workload.module("feed"), feed.table)()
-        yield from publish_whole(context, lakehouse.open(), workload, feed.table, rows)
+        lake = lakehouse.open()
+        rows = rows_again(context, lake, workload, feed.table, None)
+        if rows is None:
+            rows = getattr(workload.module("feed"), feed.table)()
+        yield from publish_whole(context, lake, workload, feed.table, rows)
 
     return delivered
