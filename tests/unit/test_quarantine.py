@@ -7,6 +7,7 @@ delivery under the contract of now would give: so no row is lost, none is there 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -308,3 +309,15 @@ def test_what_has_another_type_now_is_refused_with_what_to_do(lake: Lakehouse) -
     with pytest.raises(quarantine.RetypedError, match="amount is Float64 in the table and String in the contract") as e:
         again(lake, NAME, TABLE, replace(contract(), columns=columns, digest="other"), ONE)
     assert "major version" in e.value.remedy
+
+
+def test_rows_held_before_they_kept_their_types_are_shown_replaced_and_not_guessed_at(lake: Lakehouse) -> None:
+    ingest(lake, MIXED, ONE, contract(most=5))
+    old = lake.read(NAME, quarantine_of(TABLE)).drop("types", "run", "time", "since", "until")
+    shutil.rmtree(lake.location(NAME, quarantine_of(TABLE)))
+    lake.replace_days(NAME, quarantine_of(TABLE), old, ONE)
+    assert held(lake, NAME, TABLE).height == 3
+    with pytest.raises(quarantine.UntypedError, match="toy/scans are held without the types"):
+        release(lake, ONE, contract())
+    ingest(lake, MIXED, ONE, contract(most=5))
+    assert release(lake, ONE, contract()).released == {FIRST: 1}
