@@ -15,16 +15,17 @@ import dagster as dg
 import polars as pl
 from dagster._core.definitions.metadata import RawMetadataValue
 
-from automation import gates
+from automation import gates, quarantine
 from automation.lakehouse import DAY, quarantine_of
 from automation.lineage.metadata import column_lineage
 from automation.majors import SUPPORTED, judge_support
+from automation.quarantine import Judged, Part
 from contracts import wording
-from contracts.enforcement import enforce
 from contracts.expectations import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import date
 
     from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
     from automation.lakehouse import Lakehouse
     from automation.workload import Workload
     from contracts.document import Contract
-    from contracts.enforcement import Split
 
 QUARANTINE_EXAMPLES = 5
+# A run's tag that says where a feed's table takes its rows from, and its value for what the platform holds itself.
+ROWS_FROM, QUARANTINE = "warrant/rows_from", "quarantine"
+# A run's tag that names the one table such a run is about; without it, it is about every feed's.
+ROWS_OF = "warrant/rows_of"
 
 
 def table_gates(contract: Contract) -> list[gates.Gate]:
@@ -66,7 +70,7 @@ def publish(
     lakehouse: Lakehouse,
     workload: Workload,
     table: str,
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | Sequence[Part],
     days: Days,
     *,
     more: Sequence[Judgement] = (),
@@ -74,19 +78,21 @@ def publish(
 ) -> Iterator[dg.MaterializeResult | dg.Output | AssetCheckEvaluation]:
     """Writes the days' rows that keep the table's contract, and beside them those that do not.
 
-    ``rows`` has the contract's columns and ``day``. ``more`` are judgements of further gates of the asset.
+    ``rows`` has the contract's columns and ``day``, or is the parts that `rows_again` found. ``more`` are judgements of
+    further gates of the asset.
     """
     contract = workload.contract(table)
-    split = enforce(rows, contract, partition=DAY)
-    version = lakehouse.replace_days(workload.name, table, split.valid, days)
-    _quarantine(lakehouse, workload, table, split, days)
+    split = quarantine.judge([Part(rows)] if isinstance(rows, pl.DataFrame) else rows, contract)
+    version = _settle(context, lakehouse, workload, table, split, days)
 
     kept, held = _by_day(split.valid, days), _by_day(split.quarantined, days)
-    arrived = _by_day(rows, days)
+    arrived = split.arrived
     written = lakehouse.counts(workload.name, table, days)
     stopped = lakehouse.counts(workload.name, quarantine_of(table), days)
     for key, day in zip(days.keys, days, strict=True):
         facts = {"dagster/partition_row_count": kept[day], "rows in": arrived[day], "quarantined": held[day]}
+        if not isinstance(rows, pl.DataFrame):
+            facts |= _moved(split, day)
         if len(days) == 1:
             facts |= {"delta version": version, "rules broken": _broken_table(split), **(metadata or {})}
         if day == days.last:
@@ -117,41 +123,65 @@ def publish(
 
 
 def publish_whole(
-    context: dg.AssetExecutionContext, lakehouse: Lakehouse, workload: Workload, table: str, rows: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    lakehouse: Lakehouse,
+    workload: Workload,
+    table: str,
+    rows: pl.DataFrame | Sequence[Part],
 ) -> Iterator[dg.MaterializeResult | dg.Output | AssetCheckEvaluation]:
     """Writes a table that has no days, as `publish` writes one that has."""
     contract = workload.contract(table)
-    split = enforce(rows, contract)
-    version = lakehouse.replace(workload.name, table, split.valid)
-    if split.quarantined.height or lakehouse.exists(workload.name, quarantine_of(table)):
-        lakehouse.replace(workload.name, quarantine_of(table), split.quarantined)
-    written = lakehouse.read(workload.name, table).height
-    lost = rows.height - written - split.quarantined.height
-    within = split.quarantined_share <= contract.quarantine_limit
+    split = quarantine.judge([Part(rows)] if isinstance(rows, pl.DataFrame) else rows, contract, partition=None)
+    version = _settle(context, lakehouse, workload, table, split, None)
+    written, arrived, held = lakehouse.read(workload.name, table).height, split.arrived[None], split.quarantined.height
+    lost = arrived - written - held
+    within = (held / arrived if arrived else 0.0) <= contract.quarantine_limit
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": written,
-            "rows in": rows.height,
-            "quarantined": split.quarantined.height,
+            "rows in": arrived,
+            "quarantined": held,
             "delta version": version,
             "rules broken": _broken_table(split),
+            **({} if isinstance(rows, pl.DataFrame) else _moved(split, None)),
         }
     )
     judgement = gates.Judgement(
         gates.CONTRACT,
         passed=within and lost == 0,
-        says=_says(contract, rows.height, split.quarantined.height, lost, within=within),
-        metadata={"rows in": rows.height, "valid": written, "quarantined": split.quarantined.height}
-        | ({} if not split.quarantined.height else _evidence(split, None)),
+        says=_says(contract, arrived, held, lost, within=within),
+        metadata={"rows in": arrived, "valid": written, "quarantined": held}
+        | ({} if not held else _evidence(split, None)),
     )
     yield from gates.record(context, dg.AssetKey([workload.name, table]), [judgement])
 
 
-def _quarantine(lakehouse: Lakehouse, workload: Workload, table: str, split: Split, days: Days) -> None:
-    """Writes the quarantined rows; where none are and none were, there is nothing to write."""
-    sibling = quarantine_of(table)
-    if split.quarantined.height or lakehouse.counts(workload.name, sibling, days):
-        lakehouse.replace_days(workload.name, sibling, split.quarantined, days)
+def rows_again(
+    context: dg.AssetExecutionContext, lakehouse: Lakehouse, workload: Workload, table: str, days: Days | None
+) -> list[Part] | None:
+    """What the table and its quarantine hold already, if that is what the run shall judge again; None if it is not."""
+    if context.run.tags.get(ROWS_FROM) != QUARANTINE:
+        return None
+    return quarantine.again(lakehouse, workload.name, table, workload.contract(table), days)
+
+
+def _settle(
+    context: dg.AssetExecutionContext,
+    lakehouse: Lakehouse,
+    workload: Workload,
+    table: str,
+    split: Judged,
+    days: Days | None,
+) -> int:
+    """Writes both sides. Only a run that holds rows is asked for its time: it costs a query."""
+    record = context.instance.get_run_record_by_id(context.run.run_id) if split.quarantined.height else None
+    time = record.create_timestamp if record else None
+    return quarantine.settle(lakehouse, workload.name, table, split, days, context.run.run_id, time)
+
+
+def _moved(split: Judged, day: date | None) -> dict[str, int]:
+    """What judging again came to."""
+    return {"released": split.released[day], "taken back": split.taken_back[day]}
 
 
 def _by_day(frame: pl.DataFrame, days: Days) -> Counter:
@@ -168,7 +198,7 @@ def _says(contract: Contract, arrived: int, held: int, lost: int, *, within: boo
     return f"{share}; {'up to' if within else 'more than the'} {contract.quarantine_limit:.1%} may."
 
 
-def _broken_table(split: Split) -> RawMetadataValue:
+def _broken_table(split: Judged) -> RawMetadataValue:
     if not split.broken:
         return "none"
     return dg.TableMetadataValue(
@@ -177,7 +207,7 @@ def _broken_table(split: Split) -> RawMetadataValue:
     )
 
 
-def _evidence(split: Split, day: object) -> dict[str, RawMetadataValue]:
+def _evidence(split: Judged, day: object) -> dict[str, RawMetadataValue]:
     """The first rejected rows with the rules they broke."""
     rejected = split.quarantined if day is None else split.quarantined.filter(pl.col(DAY) == day)
     rules = rejected["rules"].explode().value_counts().sort("count", "rules", descending=[True, False])

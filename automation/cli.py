@@ -64,6 +64,12 @@ COMMANDS: dict[str, Entry | Group] = {
             "diff": Entry("automation.contract.diff:command", "Say what changed between two versions, and for whom."),
             "check": Entry("automation.contract.check:command", "Check published versions and honest numbers, for CI."),
             "publish": Entry("automation.contract.publish:command", "Publish a contract under its version number."),
+            "quarantine": Entry(
+                "automation.contract.quarantine:command", "Show the rows that are held, with the rules they broke."
+            ),
+            "replay": Entry(
+                "automation.contract.replay:command", "Judge held rows again and release those that pass now."
+            ),
         },
     ),
     "gate": Group(

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from automation.boundary import QUARANTINE, ROWS_FROM
 from automation.workload import Delivery, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     from automation.workload import Workload
@@ -27,10 +30,11 @@ class Jobs:
     retrain: UnresolvedAssetJobDefinition
     daily: UnresolvedAssetJobDefinition
     landing: UnresolvedAssetJobDefinition
+    release: UnresolvedAssetJobDefinition
 
     @property
     def all(self) -> tuple[UnresolvedAssetJobDefinition, ...]:
-        return (self.setup, self.history, self.retrain, self.daily, self.landing)
+        return (self.setup, self.history, self.retrain, self.daily, self.landing, self.release)
 
 
 def name(workload: str, job: str) -> str:
@@ -61,14 +65,16 @@ def build(workload: Workload) -> Jobs:
         | _stage(workload, Stage.MONITORING)
     )
 
-    def job(kind: str, selection: dg.AssetSelection, description: str) -> UnresolvedAssetJobDefinition:
+    def job(
+        kind: str, selection: dg.AssetSelection, description: str, tags: Mapping[str, str] | None = None
+    ) -> UnresolvedAssetJobDefinition:
         return dg.define_asset_job(
             name(workload.name, kind),
             selection=selection,
             description=description,
             # Steps of a day are short: a process for each would cost more than all of them together.
             executor_def=dg.in_process_executor,
-            tags={"workload": workload.name},
+            tags={"workload": workload.name, **(tags or {})},
         )
 
     return Jobs(
@@ -83,6 +89,12 @@ def build(workload: Workload) -> Jobs:
             "Takes in what lies in the landing folder, or the one file that the run names.",
         ),
         daily=job("daily", everyday, "One day from the feed to decisions, outcomes and monitoring."),
+        release=job(
+            "release",
+            derived,
+            "What the tables and their quarantines hold, judged again by the contracts as they are now.",
+            {ROWS_FROM: QUARANTINE},
+        ),
     )
 
 

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from automation.calendar import Days
 
 DAY = "day"
 QUARANTINE_SUFFIX = "__quarantine"
+# What a quarantine says of how a row came to be there, not of the row: no part of the table's content.
+PROVENANCE = ("run", "time", "since", "until")
 # A table is opened in some ten milliseconds after a checkpoint of its log, and a day makes one commit.
 TABLE_CONFIGURATION = {"delta.checkpointInterval": "10"}
 
@@ -47,33 +49,68 @@ class Lakehouse:
         """The version of the table's newest commit."""
         return self._open(workload, table).version()
 
-    def replace_days(self, workload: str, table: str, frame: pl.DataFrame, days: Days) -> int:
+    def replace_days(
+        self,
+        workload: str,
+        table: str,
+        frame: pl.DataFrame,
+        days: Days,
+        revisions: Mapping[date | None, int] | None = None,
+    ) -> int:
         """Replaces ``days`` of a daily table by ``frame``, in one commit. Returns the table's new version.
 
-        ``frame`` has a column ``day`` (date) whose values all lie in ``days``. Days without rows become empty.
+        ``frame`` has a column ``day`` (date) whose values all lie in ``days``. Days without rows become empty. A column
+        that the table lacks is added to it. The commit carries the days' new ``revisions``, if any are given.
         """
         outside = frame.filter(~pl.col(DAY).is_between(days.first, days.last)).height
         if outside:
             raise ValueError(f"{outside} rows of {workload}/{table} lie outside the days {days.first} to {days.last}.")
         location = self.location(workload, table)
         data = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        says = _transactions(revisions)
         if not self.exists(workload, table):
-            write_deltalake(location, data, mode="overwrite", partition_by=[DAY], configuration=TABLE_CONFIGURATION)
-        elif data.num_rows == 0:
+            write_deltalake(
+                location,
+                data,
+                mode="overwrite",
+                partition_by=[DAY],
+                configuration=TABLE_CONFIGURATION,
+                commit_properties=says,
+            )
+        elif data.num_rows == 0 and says is None:
+            # Commits nothing where there is nothing to delete, so it cannot be trusted with a revision.
             self._open(workload, table).delete(_predicate(days))
         else:
-            write_deltalake(location, data, mode="overwrite", partition_by=[DAY], predicate=_predicate(days))
+            write_deltalake(
+                location,
+                data,
+                mode="overwrite",
+                schema_mode="merge",
+                partition_by=[DAY],
+                predicate=_predicate(days),
+                commit_properties=says,
+            )
         return self.version(workload, table)
 
-    def replace(self, workload: str, table: str, frame: pl.DataFrame) -> int:
+    def replace(
+        self, workload: str, table: str, frame: pl.DataFrame, revisions: Mapping[date | None, int] | None = None
+    ) -> int:
         """Replaces a static table, one that has no days. Returns its new version."""
         write_deltalake(
             self.location(workload, table),
             frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
             mode="overwrite",
             schema_mode="overwrite",
+            commit_properties=_transactions(revisions),
         )
         return self.version(workload, table)
+
+    def revisions(self, workload: str, table: str, days: Iterable[date | None]) -> dict[date | None, int]:
+        """The newest revision that a commit gave each of ``days`` (None: the whole table); 0 where none did."""
+        if not self.exists(workload, table):
+            return dict.fromkeys(days, 0)
+        opened = self._open(workload, table)
+        return {day: opened.transaction_version(_application(day)) or 0 for day in days}
 
     def read(
         self, workload: str, table: str, days: Days | None = None, columns: Sequence[str] | None = None
@@ -102,8 +139,12 @@ class Lakehouse:
                 yield folder.name
 
     def digest(self, workload: str, table: str, days: Days | None = None) -> str:
-        """SHA-256 of the table's content, whatever files hold it: columns by name, rows in order of their values."""
-        return digest(self.read(workload, table, days))
+        """SHA-256 of the table's content, whatever files hold it: columns by name, rows in order of their values.
+
+        PROVENANCE is no content: which run held a row, and when, differs where the same rows are held again.
+        """
+        rows = self.read(workload, table, days)
+        return digest(rows.drop(PROVENANCE, strict=False) if table.endswith(QUARANTINE_SUFFIX) else rows)
 
     def _open(self, workload: str, table: str) -> DeltaTable:
         return DeltaTable(self.location(workload, table))
@@ -119,6 +160,17 @@ def digest(frame: pl.DataFrame) -> str:
             result.update(row.encode())
             result.update(b"\n")
     return result.hexdigest()
+
+
+def _transactions(revisions: Mapping[date | None, int] | None) -> CommitProperties | None:
+    """Delta's application transactions: they are committed with the data, at once, and kept by every checkpoint."""
+    if not revisions:
+        return None
+    return CommitProperties(app_transactions=[Transaction(_application(day), n) for day, n in revisions.items()])
+
+
+def _application(day: date | None) -> str:
+    return "revision" if day is None else f"revision of {day.isoformat()}"
 
 
 def _predicate(days: Days) -> str:

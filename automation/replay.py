@@ -23,7 +23,7 @@ from automation.schedules import retraining_due
 from automation.workload import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import dagster as dg
 
@@ -149,10 +149,12 @@ class Platform:
         return found[name]
 
     def done(self, workload: Workload) -> Done:
-        """What is materialized of the workload and no gate holds: it passed, or a waiver lets it stand as it is."""
+        """What is materialized of the workload and no gate holds (it passed, or a waiver lets it stand as it is), less
+        what rests on rows released since."""
         import dagster as dg
 
         from automation import gates
+        from automation.staleness import stale_days
 
         spec = workload.spec
         graph = self.definitions.resolve_asset_graph()
@@ -171,20 +173,27 @@ class Platform:
         whole = [feed.table for feed in spec.feeds if feed.delivery is Delivery.WHOLE]
         derived = [spec.cases.table, spec.labels.table, *(view.table for view in spec.features.views)]
         held_raw = held([*spec.daily_raw_tables, *derived])
+        stale = stale_days(self.instance, workload, LAST_ASSET)
         set_up = [self.instance.get_latest_materialization_event(key(table)) for table in (*whole, FEATURE_VIEWS)]
         return Done(
             setup=None not in set_up and not held(whole),
-            history=frozenset.intersection(*map(partitions, derived)) - held_raw,
+            history=frozenset.intersection(*map(partitions, derived)) - held_raw - stale.derived,
             champions=partitions("champion"),
-            days=partitions(LAST_ASSET) - held_raw - held(["scores", "decisions", "outcomes"]),
+            days=partitions(LAST_ASSET) - held_raw - held(["scores", "decisions", "outcomes"]) - stale.decided,
         )
 
-    def run(self, workload: Workload, step: Step) -> Stopped | None:
-        """Runs one step. Returns why it stopped, or None if it succeeded."""
+    def run(
+        self,
+        workload: Workload,
+        step: Step,
+        only: Sequence[dg.AssetKey] | None = None,
+        more_tags: Mapping[str, str] | None = None,
+    ) -> Stopped | None:
+        """Runs one step, or ``only`` some assets of its job. Returns why it stopped, or None if it succeeded."""
         from automation.jobs import name
 
         job = self.definitions.resolve_job_def(name(workload.name, step.job))
-        tags, key = {REPLAYED: workload.name}, None
+        tags, key = {REPLAYED: workload.name, **(more_tags or {})}, None
         if step.days is not None and len(step.days) == 1:
             key = step.days.first.isoformat()
         elif step.days is not None:
@@ -196,6 +205,7 @@ class Platform:
             instance=self.instance,
             partition_key=key,
             tags=tags,
+            asset_selection=only,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -374,6 +384,12 @@ def backfill_command(name: str, first, last) -> None:
     with alone(platform, workload):
         count = shown(backfill(platform, workload, days))
     click.echo(f"{name}: {days.first} to {days.last} is ingested ({count} steps run).")
+
+
+def within(workload: Workload, first: datetime | None, last: datetime | None) -> Days:
+    """The days from --from to --to; where one is not given, from the calendar's first or to its last."""
+    covered = workload.calendar.days()
+    return _range(first.date() if first else covered.first, last.date() if last else covered.last)
 
 
 def _range(first: date, last: date) -> Days:

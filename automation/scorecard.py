@@ -14,7 +14,8 @@ import polars as pl
 from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.evaluation import auc, calibration_error
-from automation.lakehouse import DAY, Lakehouse, quarantine_of
+from automation.lakehouse import DAY, Lakehouse
+from automation.quarantine import held
 from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform
 from automation.workload import Stage
@@ -151,13 +152,10 @@ def quarantined_by_rule(lake: Lakehouse, workload: Workload, days: Days) -> dict
     """Rows in quarantine by table and rule. A row counts once for each rule it broke."""
     result: dict[str, dict[str, int]] = {}
     for table in workload.contracts:
-        sibling = quarantine_of(table)
-        if not lake.exists(workload.name, sibling):
-            continue
-        held = lake.read(workload.name, sibling)
-        if DAY in held.columns:
-            held = held.filter(pl.col(DAY).is_between(days.first, days.last))
-        counted = held["rules"].explode().value_counts().sort("rules")
+        rows = held(lake, workload.name, table)
+        if DAY in rows.columns:
+            rows = rows.filter(pl.col(DAY).is_between(days.first, days.last))
+        counted = rows["rules"].explode(empty_as_null=False).value_counts().sort("rules")
         if counted.height:
             result[table] = dict(counted.iter_rows())
     return result

@@ -1,14 +1,15 @@
-"""Rows as canonical JSON: one text for one row, whatever made it.
+"""Rows as canonical JSON, one text for one row, whatever made it; and back again.
 
-Keys are sorted, separators are minimal, timestamps are ISO 8601 in UTC, and numbers that JSON
-cannot say (NaN and the infinities) are strings.
+Keys are sorted, separators are minimal, timestamps are ISO 8601 in UTC, durations are microseconds, bytes are
+hexadecimal, and numbers that JSON cannot say (NaN and the infinities) are strings. With the types of the columns
+(`contracts.row_types`) the text gives the row back as it was, down to microseconds.
 """
 
 import datetime as dt
 import decimal
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -51,10 +52,53 @@ def _plain(value: object) -> object:
             plain = value.isoformat()
         case bytes():
             plain = value.hex()
-        case decimal.Decimal() | dt.timedelta():
+        case decimal.Decimal():
             plain = str(value)
+        case dt.timedelta():
+            plain = value // dt.timedelta(microseconds=1)
         case dict():
             plain = {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple() | pl.Series():
             plain = [_plain(item) for item in value]
     return plain
+
+
+def frame(texts: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The frame of which `rows` made `texts`, in the types and the order of `schema`.
+
+    >>> frame(['{"a":null,"b":"NaN"}'], {"b": pl.Float64(), "a": pl.String()}).rows()
+    [(nan, None)]
+    """
+    read = [json.loads(text) for text in texts]
+    columns = [
+        pl.Series(name, [_restored(row.get(name), dtype) for row in read], dtype=dtype)
+        for name, dtype in schema.items()
+    ]
+    # A frame without columns still has its rows.
+    return pl.DataFrame(columns) if columns else pl.DataFrame(height=len(read))
+
+
+def _restored(value: object, dtype: pl.DataType) -> object:
+    """The Python value that polars takes for a value of `dtype`, from what `_plain` made of it."""
+    restored = value
+    match value, dtype:
+        case str(), pl.Float32() | pl.Float64():
+            restored = float(value)
+        case str(), pl.Datetime(time_zone=zone):
+            instant = dt.datetime.fromisoformat(value)
+            restored = instant if zone else instant.replace(tzinfo=None)
+        case str(), pl.Date():
+            restored = dt.date.fromisoformat(value)
+        case str(), pl.Time():
+            restored = dt.time.fromisoformat(value)
+        case str(), pl.Binary():
+            restored = bytes.fromhex(value)
+        case str(), pl.Decimal():
+            restored = decimal.Decimal(value)
+        case int(), pl.Duration():
+            restored = dt.timedelta(microseconds=value)
+        case list(), pl.List(inner=inner) | pl.Array(inner=inner):
+            restored = [_restored(item, inner) for item in value]  # pyrefly: ignore
+        case dict(), pl.Struct(fields=fields):
+            restored = {field.name: _restored(value.get(field.name), field.dtype) for field in fields}  # pyrefly: ignore
+    return restored

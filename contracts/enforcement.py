@@ -5,20 +5,22 @@ row says which rules it broke. Where the data leaves room for doubt (two rows th
 key and differ, a table with a column nobody declared) all rows in doubt are quarantined.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from contracts import canonical_json
+from contracts import canonical_json, row_types
 from contracts.contract import Contract
 from contracts.conversion import converted
 from contracts.dataframe_schema import EnforcementError, required_rule, violations
 
-__all__ = ["QUARANTINE_SCHEMA", "EnforcementError", "LostRowsError", "Split", "enforce"]
+__all__ = ["QUARANTINE_SCHEMA", "EnforcementError", "LostRowsError", "Split", "enforce", "enforce_together"]
 
 QUARANTINE_SCHEMA: dict[str, pl.DataType] = {
     "row": pl.String(),
+    "types": pl.String(),
     "rules": pl.List(pl.String()),
     "contract": pl.String(),
     "version": pl.String(),
@@ -36,12 +38,13 @@ class Split:
     """One frame, split by one contract.
 
     `valid` has the contract's columns, in its order and types, and the frame's row order.
-    `quarantined` has QUARANTINE_SCHEMA: the original row as canonical JSON, the sorted names of all
-    rules it broke, and the contract's name and version.
+    `quarantined` has QUARANTINE_SCHEMA: the original row as canonical JSON and the types it had, the sorted names
+    of all rules it broke, and the contract's name and version. `held` says which rows of the frame they are.
     """
 
     valid: pl.DataFrame
     quarantined: pl.DataFrame
+    held: pl.Series
 
     @property
     def rows_in(self) -> int:
@@ -74,46 +77,93 @@ def enforce(rows: pl.DataFrame, contract: Contract, partition: str | None = None
     - `c: finite`: the value is NaN or infinite.
     - `c: required`, `c: minimum 0`, `c: maximum 120`, `c: pattern`, `c: valid values`, `row: <name>`:
       the value rules, judged by pandera. A value that broke a type or finite rule is unknown to them.
-    - `key: duplicate`: a copy of an earlier row (the first one is kept).
+    - `key: duplicate`: a copy of an earlier row (the first one is kept). Rows say the same if their values are the
+      same in the contract's types, however they were spelt.
     - `key: conflict`: another row has the same key and different content; nobody can tell which is right.
 
     Raises `EnforcementError` when a rule could not be evaluated, `LostRowsError` if rows were lost.
     """
-    frame = rows if partition is None else rows.drop(partition)
-    belongs = [] if partition is None else [rows[partition]]
-    declared, unusable = _conform(frame, contract)
-    parts = [
-        *_everywhere(frame, contract),
-        *unusable,
-        *_key_rules(frame, declared, belongs, contract),
-        _required_once(violations(declared, contract), unusable, frame, contract),
-    ]
-    broken = pl.concat([part for part in parts if not part.is_empty()] or [pl.DataFrame(schema=_BROKEN)])
-    if broken.is_empty():
-        nothing = pl.DataFrame(schema=QUARANTINE_SCHEMA).hstack([series.clear() for series in belongs])
-        split = Split(declared.hstack(belongs), nothing)
-    else:
-        by_row = broken.unique().group_by("index").agg(pl.col("rule").sort()).sort("index")
-        stopped = pl.Series([False]).new_from_index(0, frame.height).scatter(by_row["index"], values=True)
-        quarantined = pl.DataFrame(
-            {
-                "row": canonical_json.rows(frame[by_row["index"]]),
-                "rules": by_row["rule"],
-                "contract": [contract.name] * by_row.height,
-                "version": [contract.version] * by_row.height,
-            },
-            schema=QUARANTINE_SCHEMA,
-        )
-        split = Split(
-            declared.filter(~stopped).hstack([series.filter(~stopped) for series in belongs]),
-            quarantined.hstack([series.gather(by_row["index"]) for series in belongs]),
-        )
-    if split.rows_in != frame.height:
-        raise LostRowsError(
-            f"{contract.name} {contract.version}: {frame.height} rows in, {split.valid.height} valid and "
-            f"{split.quarantined.height} quarantined. Publish nothing from this run"
-        )
-    return split
+    return enforce_together([rows], contract, partition)[0]
+
+
+def enforce_together(parts: Sequence[pl.DataFrame], contract: Contract, partition: str | None = None) -> list[Split]:
+    """Splits `parts` as `enforce` splits one frame: keys are unique over all of them, and earlier ones come first.
+
+    The parts may differ in columns and types: rows that were valid and rows as they once came, for instance.
+    """
+    conformed = [_Conformed.of(rows, contract, partition) for rows in parts]
+    repeated = _key_rules(conformed, contract)
+    return [part.split(contract, found) for part, found in zip(conformed, repeated, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Conformed:
+    """A frame, the same in the contract's columns and types, the values that could not be, and its partitions."""
+
+    frame: pl.DataFrame
+    declared: pl.DataFrame
+    unusable: list[pl.DataFrame]
+    belongs: list[pl.Series]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, contract: Contract, partition: str | None) -> "_Conformed":
+        frame = rows if partition is None else rows.drop(partition)
+        declared, unusable = _conform(frame, contract)
+        return cls(frame, declared, unusable, [] if partition is None else [rows[partition]])
+
+    def split(self, contract: Contract, repeated: list[pl.DataFrame]) -> Split:
+        frame, declared, belongs = self.frame, self.declared, self.belongs
+        parts = [
+            *_everywhere(frame, contract),
+            *self.unusable,
+            *repeated,
+            _required_once(violations(declared, contract), self.unusable, frame, contract),
+        ]
+        broken = pl.concat([part for part in parts if not part.is_empty()] or [pl.DataFrame(schema=_BROKEN)])
+        if broken.is_empty():
+            nothing = pl.DataFrame(schema=QUARANTINE_SCHEMA).hstack([series.clear() for series in belongs])
+            split = Split(declared.hstack(belongs), nothing, broken["index"])
+        else:
+            by_row = broken.unique().group_by("index").agg(pl.col("rule").sort()).sort("index")
+            stopped = pl.Series([False]).new_from_index(0, frame.height).scatter(by_row["index"], values=True)
+            quarantined = pl.DataFrame(
+                {
+                    "row": canonical_json.rows(frame[by_row["index"]]),
+                    "types": [row_types.described(frame.schema)] * by_row.height,
+                    "rules": by_row["rule"],
+                    "contract": [contract.name] * by_row.height,
+                    "version": [contract.version] * by_row.height,
+                },
+                schema=QUARANTINE_SCHEMA,
+            )
+            split = Split(
+                declared.filter(~stopped).hstack([series.filter(~stopped) for series in belongs]),
+                quarantined.hstack([series.gather(by_row["index"]) for series in belongs]),
+                by_row["index"],
+            )
+        if split.rows_in != frame.height:
+            raise LostRowsError(
+                f"{contract.name} {contract.version}: {frame.height} rows in, {split.valid.height} valid and "
+                f"{split.quarantined.height} quarantined. Publish nothing from this run"
+            )
+        return split
+
+    def says(self, index: pl.Series, contract: Contract) -> list[str]:
+        """What the rows at `index` say: values in the contract's types, or as they came where they do not convert."""
+        texts = canonical_json.rows(self.declared[index])
+        as_it_came = {
+            name: self.frame[name].is_not_null() for name in self.frame.columns if name not in contract.schema
+        }
+        for part in self.unusable:
+            if not part.is_empty():
+                name = part["rule"][0].rpartition(": ")[0]
+                lost = pl.Series([False]).new_from_index(0, self.frame.height).scatter(part["index"], values=True)
+                as_it_came[name] = as_it_came.get(name, lost) | lost
+        for name in sorted(as_it_came):
+            spelt = canonical_json.rows(self.frame.select(name)[index])
+            applies = as_it_came[name].gather(index)
+            texts = [text + more if apply else text for text, more, apply in zip(texts, spelt, applies, strict=True)]
+        return texts
 
 
 def _conform(frame: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
@@ -174,28 +224,45 @@ def _required_once(
     return found.join(pl.concat(made), on=["index", "rule"], how="anti") if made else found
 
 
-def _key_rules(
-    frame: pl.DataFrame, declared: pl.DataFrame, belongs: list[pl.Series], contract: Contract
-) -> Iterator[pl.DataFrame]:
-    """The copies and the conflicts among rows of one partition that have a complete key."""
-    if not contract.key:
-        return
-    key = [*contract.key, *(series.name for series in belongs)]
-    declared = declared.hstack(belongs)
-    repeated = declared.select(key).is_duplicated()
+def _key_rules(parts: Sequence[_Conformed], contract: Contract) -> list[list[pl.DataFrame]]:
+    """The copies and the conflicts among rows of one partition that have a complete key, part by part."""
+    nothing: list[list[pl.DataFrame]] = [[] for _ in parts]
+    if not contract.key or not parts:
+        return nothing
+    key = [*contract.key, *(series.name for series in parts[0].belongs)]
+    keys = pl.concat([part.declared.hstack(part.belongs).select(key) for part in parts])
+    repeated = keys.is_duplicated()
     if not repeated.any():
-        return
+        return nothing
+    offsets = [0, *itertools.accumulate(part.declared.height for part in parts)]
+    place = (
+        pl.Series("part", range(len(parts)), dtype=pl.UInt32)
+        .repeat_by(pl.Series([part.declared.height for part in parts]))
+        .explode(empty_as_null=False)
+    )
     rows = (
-        declared.select(key)
+        keys.with_columns(place)
         .with_row_index("index")
         .filter(repeated)
         .drop_nulls(key)
         .with_columns(pl.col("index").cast(pl.UInt32))
     )
-    content = pl.Series("content", canonical_json.rows(frame[rows["index"]]), dtype=pl.String)
-    rows = rows.with_columns(content).with_columns(
+    content: list[str] = []
+    for number, part in enumerate(parts):
+        here = rows.filter(pl.col("part") == number)["index"]
+        content += part.says(here - offsets[number], contract) if here.len() else []
+    rows = rows.with_columns(content=pl.Series(content, dtype=pl.String)).with_columns(
         contents=pl.col("content").n_unique().over(key), first=pl.col("index").min().over(key)
     )
     conflict, copies = rows.filter(pl.col("contents") > 1), rows.filter(pl.col("contents") == 1)
-    yield conflict.select("index", rule=pl.lit("key: conflict"))
-    yield copies.filter(pl.col("index") != pl.col("first")).select("index", rule=pl.lit("key: duplicate"))
+    found = (
+        conflict.select("part", "index", rule=pl.lit("key: conflict")),
+        copies.filter(pl.col("index") != pl.col("first")).select("part", "index", rule=pl.lit("key: duplicate")),
+    )
+    return [
+        [
+            rules.filter(pl.col("part") == number).select(pl.col("index") - pl.lit(offset, pl.UInt32), "rule")
+            for rules in found
+        ]
+        for number, offset in enumerate(offsets[:-1])
+    ]

@@ -2,11 +2,12 @@
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.metadata import RawMetadataValue
 
 from assets.stages.declaration import declared, run_days
 from assets.stages.features import derived
 from automation import gates
-from automation.boundary import publish, publish_whole
+from automation.boundary import publish, publish_whole, rows_again
 from automation.calendar import Days
 from automation.landing.landed import with_landed
 from automation.majors import old_majors
@@ -40,8 +41,12 @@ def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
         days, lake = run_days(context), lakehouse.open()
-        rows, landed = with_landed(lake, workload, feed.table, _fed(workload, feed, days), days)
-        yield from publish(context, lake, workload, feed.table, rows, days, metadata={"landed rows": landed})
+        rows = rows_again(context, lake, workload, feed.table, days)
+        shown: dict[str, RawMetadataValue] = {}
+        if rows is None:
+            rows, landed = with_landed(lake, workload, feed.table, _fed(workload, feed, days), days)
+            shown = {"landed rows": landed}
+        yield from publish(context, lake, workload, feed.table, rows, days, metadata=shown)
 
     return delivered
 
@@ -68,7 +73,10 @@ def _whole(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
         )
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
-        rows = getattr(workload.module("feed"), feed.table)()
-        yield from publish_whole(context, lakehouse.open(), workload, feed.table, rows)
+        lake = lakehouse.open()
+        rows = rows_again(context, lake, workload, feed.table, None)
+        if rows is None:
+            rows = getattr(workload.module("feed"), feed.table)()
+        yield from publish_whole(context, lake, workload, feed.table, rows)
 
     return delivered

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automation.calendar import Days
-from automation.lakehouse import Lakehouse, digest
+from automation.lakehouse import Lakehouse, digest, quarantine_of
 
 FIRST = date(2013, 1, 1)
 WHERE = ("toy", "rows")
@@ -121,3 +121,38 @@ def test_a_digest_does_not_depend_on_the_order_of_rows_or_columns(pairs: list, c
 )
 def test_a_digest_tells_different_content_apart(other: pl.DataFrame) -> None:
     assert digest(other) != digest(pl.DataFrame({"a": [1, 1], "b": [None, "x"]}))
+
+
+def test_a_revision_is_committed_with_the_rows_and_outlives_checkpoints_and_the_log_before_them(
+    lake: Lakehouse,
+) -> None:
+    first, second = FIRST, FIRST + timedelta(days=1)
+    lake.replace_days(*WHERE, rows((0, 1)), days(0, 0), {first: 4})
+    for value in range(22):
+        lake.replace_days(*WHERE, rows((1, value)), days(1, 1))
+    table = DeltaTable(lake.location(*WHERE))
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    assert lake.revisions(*WHERE, [first, second]) == {first: 4, second: 0}
+    lake.replace_days(*WHERE, rows(), days(0, 0), {first: 5})
+    # With nothing there to delete, too.
+    lake.replace_days(*WHERE, rows(), days(0, 0), {first: 6})
+    assert lake.revisions(*WHERE, [first]) == {first: 6}
+    assert lake.revisions("toy", "no such table", [first, None]) == {first: 0, None: 0}
+
+
+def test_a_column_that_the_table_lacks_is_added_to_it(lake: Lakehouse) -> None:
+    lake.replace_days(*WHERE, rows((0, 1), (1, 2)), days(0, 1))
+    lake.replace_days(*WHERE, rows((1, 3)).with_columns(note=pl.lit("n")), days(1, 1))
+    assert sorted(lake.read(*WHERE).select("value", "note").iter_rows()) == [(1, None), (3, "n")]
+
+
+def test_which_run_held_a_row_and_when_is_no_content_of_a_quarantine(lake: Lakehouse) -> None:
+    sibling, digests = quarantine_of("rows"), set()
+    for run, since in (("a", 1), ("b", 2)):
+        held = rows((0, 1)).with_columns(run=pl.lit(run), since=pl.lit(since))
+        lake.replace_days("toy", sibling, held, days(0, 0))
+        digests.add(lake.digest("toy", sibling))
+    assert len(digests) == 1
+    lake.replace_days("toy", sibling, rows((0, 2)).with_columns(run=pl.lit("b"), since=pl.lit(2)), days(0, 0))
+    assert lake.digest("toy", sibling) not in digests
