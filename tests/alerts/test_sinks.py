@@ -6,11 +6,13 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +21,11 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from automation import database
@@ -151,15 +158,29 @@ class Mailbox:
     taken: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     passwords: list[bytes] = field(default_factory=list)
 
-    async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802 (the server's name for it)
+    async def handle_DATA(self, _server, _session, envelope) -> str:  # noqa: N802 (the server's name for it)
         if self.refuses:
             return "554 Not today, T0KEN"
         self.taken.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
         return "250 OK"
 
-    def knows(self, server, session, envelope, mechanism, data) -> AuthResult:
-        self.passwords.append(data.password)
-        return AuthResult(success=data.password == b"p@ss")
+    def knows(self, *given) -> AuthResult:
+        """Given the server, session, envelope, mechanism and, last, what the client says."""
+        self.passwords.append(given[-1].password)
+        return AuthResult(success=given[-1].password == b"p@ss")
+
+
+@contextmanager
+def serving(mailbox: Mailbox, **given) -> Iterator[int]:
+    """A mail server at a free port, which is not yet taken when it is chosen: the server itself cannot choose one."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = Controller(mailbox, hostname="127.0.0.1", port=port, authenticator=mailbox.knows, **given)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop()
 
 
 @pytest.fixture
@@ -170,32 +191,42 @@ def mailbox() -> Mailbox:
 @pytest.fixture
 def plain(mailbox: Mailbox) -> Iterator[str]:
     """A mail server without encryption that would take a password."""
-    server = Controller(
-        mailbox, hostname="127.0.0.1", port=0, authenticator=mailbox.knows, auth_require_tls=False, decode_data=False
-    )
-    server.start()
-    yield f"127.0.0.1:{server.server.sockets[0].getsockname()[1]}"
-    server.stop()
+    with serving(mailbox, auth_require_tls=False) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
 def encrypted(mailbox: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A mail server that offers STARTTLS with a certificate that this process trusts."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        + ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost"],
-        check=True,
-        capture_output=True,
-    )
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_bytes(self_signed())
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server = Controller(mailbox, hostname="127.0.0.1", port=0, authenticator=mailbox.knows, tls_context=context)
-    server.start()
-    yield f"localhost:{server.server.sockets[0].getsockname()[1]}"
-    server.stop()
+    context.load_cert_chain(certificate)
+    with serving(mailbox, tls_context=context) as port:
+        yield f"localhost:{port}"
+
+
+def self_signed() -> bytes:
+    """A certificate of localhost that its own key signed, and the key, as PEM."""
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+    )
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made.public_bytes(Encoding.PEM) + private
 
 
 def email(url: str, *to: str) -> EmailSink:
@@ -273,8 +304,11 @@ def test_settings_name_the_sinks_and_hide_what_is_secret(tmp_path: Path, monkeyp
     assert "T0KEN" not in f"{chosen!r} {log!r} {webhook!r} {mail!r}"
     # Child processes are handed the real ones.
     handed = database.configure_environment(chosen)
-    assert handed["WARRANT_ALERT_WEBHOOK_SECRET"] == "T0KEN2"
-    assert Settings().alert_webhook_url == chosen.alert_webhook_url
+    assert [handed[f"WARRANT_{name}"] for name in ("ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_SECRET", "SMTP_URL")] == [
+        "https://hooks.example.com/T0KEN",
+        "T0KEN2",
+        "smtp://user:T0KEN3@mail.example.com",
+    ]
     assert "T0KEN" not in (chosen.dagster_home / "dagster.yaml").read_text()
 
 
