@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dagster._core.events.log import EventLogEntry
 
 EVENTS_A_PAGE = 1000
+# Steps that raise these were stopped by a gate: in their own run, or by one that had failed before.
+STOPPED_BY_A_GATE = ("DagsterAssetCheckFailedError", "GateRefusalError")
 LINES, LINE_LENGTH = 3, 300
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -149,7 +151,7 @@ def _of_run(instance: dg.DagsterInstance, event: int, entry: EventLogEntry, repl
     for failure in failures:
         error = failure.step_failure_data.error
         cause = error.cause if error and error.cause else error
-        if cause is None or "DagsterAssetCheckFailedError" not in (cause.cls_name or ""):
+        if cause is None or (cause.cls_name or "").rpartition(".")[2] not in STOPPED_BY_A_GATE:
             made = planned.get(failure.step_key)
             yield replace(
                 base,
