@@ -202,8 +202,13 @@ class Alert:
         if not self.reach.downstream:
             return "nothing downstream"
         several = "assets" if len(self.reach.downstream) > 1 else "asset"
-        held = f"{len(self.reach.downstream)} {several} downstream ({_names(self.reach.downstream)})"
+        held = f"{len(self.reach.downstream)} {several} downstream ({_names(map(self._near, self.reach.downstream))})"
         return held + (f"; jobs {_names(self.reach.jobs)}" if self.reach.jobs else "")
+
+    def _near(self, asset: str) -> str:
+        """The name of another asset, without the workload if that is the same."""
+        workload, _, _ = self.finding.asset.rpartition("/")
+        return asset.removeprefix(f"{workload}/") if workload else asset
 
     @property
     def payload(self) -> dict[str, Any]:

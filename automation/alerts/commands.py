@@ -91,7 +91,7 @@ def _as_json(row: Listed) -> dict[str, object]:
 
 @click.command("send")
 def send_command() -> None:
-    """Look at the event log once, as the sensor does, and deliver every alert that waits.
+    """Look at the event log once, as the sensor does, and deliver every alert that waits, however often it failed.
 
     \b
     Example:
@@ -104,6 +104,7 @@ def send_command() -> None:
     from automation.replay import Platform
 
     platform = Platform(current_settings())
+    outbox.make_due(platform.settings, _now())
     watched = watch(platform.settings, platform.instance, platform.definitions.get_repository_def(), _now)
     click.echo(f"{watched}.", err=bool(watched.failed))
     sys.exit(1 if watched.failed else 0)

@@ -5,6 +5,7 @@ The log is read by the type of event and its place, for which it has an index: n
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 EVENTS_A_PAGE = 1000
 # Steps that raise these were stopped by a gate: in their own run, or by one that had failed before.
 STOPPED_BY_A_GATE = ("DagsterAssetCheckFailedError", "GateRefusalError")
+EXAMPLES = "first rejected rows"
 LINES, LINE_LENGTH = 3, 300
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -105,15 +107,30 @@ def _facts(metadata: Mapping[str, dg.MetadataValue]) -> Iterator[tuple[str, str]
 
 
 def _evidence(metadata: Mapping[str, dg.MetadataValue]) -> Iterator[Evidence]:
-    """The tables. Of one that says which of its rows passed, those that did not."""
-    for name, found in metadata.items():
+    """The tables, examples last. Of one that says which of its rows passed, those that did not."""
+    for name, found in sorted(metadata.items(), key=lambda item: item[0] == EXAMPLES):
         if isinstance(found, dg.TableMetadataValue):
             # A record's cells come back from the log in no order of their own.
             columns = [column.name for column in found.schema.columns if column.name != "passed"]
             rows = [record.data for record in found.records if record.data.get("passed") is not True]
-            lines = [", ".join(f"{name} {row.get(name)}" for name in columns) for row in rows]
+            lines = [", ".join(f"{column} {_cell(row, column)}" for column in columns) for row in rows]
             if lines:
                 yield Evidence(name, tuple(map(_short, lines[:LINES])), len(lines))
+
+
+def _cell(row: Mapping[str, object], column: str) -> object:
+    """A cell's text. Of a rejected row, what broke its rules comes first: the rest may be cut off."""
+    text, rules = row.get(column), row.get("rules")
+    if column != "row" or not isinstance(text, str) or not isinstance(rules, str):
+        return text
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(values, dict):
+        return text
+    broken = [name for name in values if any(rule.startswith(f"{name}: ") for rule in rules.split("; "))]
+    return json.dumps({name: values[name] for name in dict.fromkeys((*broken, *values))}, ensure_ascii=False)
 
 
 def _short(line: str) -> str:

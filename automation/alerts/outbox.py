@@ -254,6 +254,12 @@ def sending(settings: Settings) -> Iterator[Sending | None]:
         yield Sending(connection) if held else None
 
 
+def make_due(settings: Settings, now: datetime) -> None:
+    """Has every message that waits tried now, however often it failed."""
+    with _opened(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE alert_deliveries SET due_at = %s WHERE done_at IS NULL", (now,))
+
+
 def waiting_by_sink(settings: Settings) -> Mapping[str, int]:
     """How many messages wait for each sink."""
     with _opened(settings) as connection, connection.cursor() as cursor:

@@ -49,7 +49,7 @@ class Watched:
 
     def __str__(self) -> str:
         broken = "; ".join(f"{sink} failed: {error}" for sink, error in self.failed.items())
-        return f"{self.raised} alerts made, {self.sent} delivered" + (f"; {broken}" if broken else "")
+        return f"alerts: {self.raised} made, {self.sent} delivered" + (f"; {broken}" if broken else "")
 
 
 def watch(settings: Settings, instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, now: Now) -> Watched:

@@ -86,7 +86,10 @@ EVIDENCE = {
         schema=dg.TableSchema([dg.TableColumn("rule", "string"), dg.TableColumn("rows", "int")]),
     ),
     "first rejected rows": dg.TableMetadataValue(
-        records=[dg.TableRecord({"rules": "delay: maximum 1440", "row": f'{{"delay":900{n}}}'}) for n in range(4)],
+        records=[
+            dg.TableRecord({"rules": "delay: maximum 1440", "row": f'{{"carrier":"AA","delay":900{n}}}'})
+            for n in range(4)
+        ],
         schema=dg.TableSchema([dg.TableColumn("rules", "string"), dg.TableColumn("row", "string")]),
     ),
 }

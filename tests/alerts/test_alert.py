@@ -78,8 +78,8 @@ Rules broken:
   rule temperature_f: type number, rows 3
 First rejected rows (1 of 5):
   rules wind_speed_mph: maximum 120, row {"origin":"EWR","wind_speed_mph":1200}
-Holds up: 3 assets downstream (flight_disruption/origin_weather, flight_disruption/scores, \
-flight_disruption/decisions); jobs flight_disruption_daily, flight_disruption_retrain
+Holds up: 3 assets downstream (origin_weather, scores, decisions); jobs \
+flight_disruption_daily, flight_disruption_retrain
 Concerns: team:flight-data, ann@example.com
 Run: 5f9e3c1a-0000-4000-8000-000000000000 (flight_disruption_daily)
 Since: 2026-03-01 03:12 UTC"""

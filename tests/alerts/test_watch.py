@@ -32,9 +32,9 @@ def test_a_failed_gate_says_what_failed_how_many_rows_examples_what_waits_and_wh
         "2013-01-02",
     )
     assert (alert.finding.says, alert.finding.facts) == (SAYS, (("quarantined", "3"), ("rows in", "4")))
-    rejected, broken = alert.finding.evidence
+    broken, rejected = alert.finding.evidence
     assert broken.lines == ("rule delay: maximum 1440, rows 3",)
-    assert rejected.lines[0] == 'rules delay: maximum 1440, row {"delay":9000}'
+    assert rejected.lines[0] == 'rules delay: maximum 1440, row {"delay": 9000, "carrier": "AA"}'
     assert (len(rejected.lines), rejected.rows) == (3, 4)
     assert alert.reach.downstream == ("toy/labels", "toy/plans")
     assert alert.reach.jobs == ("toy_daily",)

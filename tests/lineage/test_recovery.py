@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from automation.workload import Workload
 from tests.lineage.conftest import NAME, Home
 
 DAY = date(2013, 1, 12)
+NOWHERE = "http://127.0.0.1:1/T0KEN"
 # The morning's hours of DAY, as they stand in the source: in UTC.
 HOURS = [f"2013-01-12T{hour:02}:00:00Z" for hour in range(8, 20)]
 
@@ -42,16 +44,39 @@ def corrupted_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def alerts(home: Home) -> list[dict]:
+    """What the log of alerts holds."""
+    return [json.loads(line) for line in (home.folder / "logs" / "alerts.log").read_text().splitlines()]
+
+
 def test_a_corrupted_day_is_held_by_its_gate_and_goes_on_once_repaired(
     undisturbed: dict[str, str], copied: Callable[[str], Home], corrupted_source: Path
 ) -> None:
     home = copied("corrupted")
     before = home.digests()
-    stopped = home.replay(str(DAY), str(DAY), WARRANT_FLIGHT_DISRUPTION_SOURCE=str(corrupted_source))
+    stopped = home.replay(
+        str(DAY),
+        str(DAY),
+        WARRANT_FLIGHT_DISRUPTION_SOURCE=str(corrupted_source),
+        WARRANT_ALERT_WEBHOOK_URL=NOWHERE,
+    )
 
     assert stopped.returncode == 1
     assert "the gate contract of flight_disruption/weather on 2013-01-12 failed: 36 of 72 rows" in stopped.stderr
     assert "Traceback" not in stopped.stderr
+
+    # Without a daemon: the command that was stopped raised the alerts, and a sink that fails changed nothing.
+    contract, expectations = alerts(home)
+    assert contract["subject"].startswith("FAILED flight_disruption/weather 2013-01-12: contract: 36 of 72 rows")
+    assert contract["evidence"]["rules broken"][0] == "rule wind_speed_mph: maximum 120, rows 36"
+    assert '"wind_speed_mph": "1200"' in contract["evidence"]["first rejected rows"][0]
+    assert "flight_disruption/decisions" in contract["downstream"]
+    assert contract["jobs"] == ["flight_disruption_daily", "flight_disruption_history", "flight_disruption_retrain"]
+    assert "team:flight-data" in contract["owners"]
+    assert expectations["says"] == "row_count is 36, expected 40 to 80"
+    unsent = home.warrant("alert", "send", WARRANT_ALERT_WEBHOOK_URL=NOWHERE)
+    assert (unsent.returncode, "webhook failed" in unsent.stderr) == (1, True)
+    assert "T0KEN" not in stopped.stderr + unsent.stderr
 
     held = home.lake.read(NAME, quarantine_of("weather"), Days.one(DAY))
     assert held.height == 36
@@ -63,9 +88,11 @@ def test_a_corrupted_day_is_held_by_its_gate_and_goes_on_once_repaired(
 
     # Again without repair: what a gate held is not taken as done.
     assert home.replay(str(DAY), str(DAY), WARRANT_FLIGHT_DISRUPTION_SOURCE=str(corrupted_source)).returncode == 1
+    assert len(alerts(home)) == 2, "the same failure was told twice"
 
     repaired = home.replay(str(DAY), str(DAY))
     assert repaired.returncode == 0, repaired.stderr
+    assert [alert["kind"] for alert in alerts(home)] == ["raised"] * 2 + ["recovered"] * 2
     assert home.digests(quarantine_of("weather")) == undisturbed
     assert home.lake.counts(NAME, quarantine_of("weather"), Days.one(DAY)) == {}
 
