@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -28,7 +28,8 @@ from automation.replay import REPLAYED
 if TYPE_CHECKING:
     import dagster as dg
 
-    from automation.alerts.alert import Alert
+    from automation.alerts.alert import Alert, Reach
+    from automation.alerts.graph import Node
     from automation.alerts.outbox import Sending
     from automation.alerts.sinks import Sink
     from automation.settings import Settings
@@ -68,7 +69,14 @@ def look(
 ) -> list[Alert]:
     """Reads the log from where the last look ended and stores the messages that makes, to be delivered ``to`` sinks."""
     until = time.monotonic() + SECONDS_TO_READ
-    graph = graph_of(repository)
+
+    @cache
+    def graph() -> dict[str, Node]:
+        return graph_of(repository)
+
+    def known(asset: str) -> Reach:
+        return reach(graph(), asset)
+
     with outbox.looking(settings, now) as found:
         newest = findings.newest_event(instance)
         after = found.position.settled
@@ -76,7 +84,6 @@ def look(
         reached = newest if complete else max((judgement.event for judgement in judged), default=after)
         failed = findings.failed_runs(instance, after, REPLAYED)
         failed = [run for run in failed if complete or run.event <= reached]
-        known = partial(reach, graph)
         alerts = found.take([*judged, *failed], to, known)
         alerts += found.take(list(findings.mended(instance, found.failed_runs(), now)), to, known)
         # A log too long for one look is an old one, in which nothing appears late.
