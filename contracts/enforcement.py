@@ -14,6 +14,7 @@ from contracts import canonical_json
 from contracts.contract import Contract
 from contracts.conversion import converted
 from contracts.dataframe_schema import EnforcementError, required_rule, violations
+from contracts.repetition import repeated
 
 __all__ = ["QUARANTINE_SCHEMA", "EnforcementError", "LostRowsError", "Split", "enforce"]
 
@@ -182,13 +183,13 @@ def _key_rules(
         return
     key = [*contract.key, *(series.name for series in belongs)]
     declared = declared.hstack(belongs)
-    repeated = declared.select(key).is_duplicated()
-    if not repeated.any():
+    again = repeated(declared.select(key))
+    if not again.any():
         return
     rows = (
         declared.select(key)
         .with_row_index("index")
-        .filter(repeated)
+        .filter(again)
         .drop_nulls(key)
         .with_columns(pl.col("index").cast(pl.UInt32))
     )
