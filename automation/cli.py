@@ -83,6 +83,16 @@ COMMANDS: dict[str, Entry | Group] = {
             "revoke": Entry("automation.gates.commands:revoke_command", "End a waiver now."),
         },
     ),
+    "alert": Group(
+        "Alerts: what fails, who is told, and whether the telling works.",
+        "warrant alert list --open",
+        {
+            "list": Entry("automation.alerts.commands:list_command", "List what fails now and what has recovered."),
+            "send": Entry("automation.alerts.commands:send_command", "Deliver the alerts that wait."),
+            "test": Entry("automation.alerts.commands:test_command", "Send a test message to every sink."),
+            "acknowledge": Entry("automation.alerts.commands:acknowledge_command", "Say who looks after an alert."),
+        },
+    ),
     "doctor": Entry("automation.servers.doctor:command", "Check this installation and say how to repair it."),
 }
 

@@ -555,11 +555,10 @@ def configure_environment(settings: Settings) -> dict[str, str]:
     """Set what Dagster, MLflow and our own children read from the environment, and write dagster.yaml.
 
     Call it before the first `DagsterInstance`. The database need not run. Returns what was set: it holds
-    the database's password, if it has one, so it is for `os.environ` and children only.
+    the passwords among the settings, so it is for `os.environ` and children only.
     """
     values = {f"WARRANT_{name.upper()}": getattr(settings, name) for name in type(settings).model_fields}
-    if settings.database_url is not None:
-        values["WARRANT_DATABASE_URL"] = settings.database_url.get_secret_value()
+    values |= {name: value.get_secret_value() for name, value in values.items() if isinstance(value, SecretStr)}
     for name in [name for name, value in values.items() if value is None]:
         os.environ.pop(name, None)
     variables = {name: str(value) for name, value in values.items() if value is not None} | {

@@ -211,6 +211,22 @@ class Platform:
         )
         return None if result.success else _stopped(result)
 
+    def watch(self) -> None:
+        """Raises and delivers the alerts of what was just stopped: no daemon need run for that."""
+        from automation.alerts.watch import only_logged, watch
+
+        with only_logged():
+            watch(self.settings, self.instance, self.definitions.get_repository_def(), lambda: datetime.now(UTC))
+
+    def watch_what_failed(self) -> None:
+        """Where something failed before, says what has recovered."""
+        from automation.alerts.outbox import any_failing
+        from automation.alerts.watch import only_logged
+
+        with only_logged():
+            if any_failing(self.settings):
+                self.watch()
+
 
 def _stopped(result: dg.ExecuteInProcessResult) -> Stopped:
     # A gate that only warns, or is waived, has failed and has stopped nothing.
@@ -295,11 +311,13 @@ def _run_all(platform: Platform, workload: Workload, steps: Sequence[Step]) -> I
         yield step, number, len(steps)
         stopped = platform.run(workload, step)
         if stopped is not None:
+            platform.watch()
             raise RunStoppedError(
                 f"{workload.name} was stopped in {step}: {stopped}.",
                 remedy="Look at the asset in the Dagster UI (`warrant up`), mend the cause, then run this again: "
                 "it goes on from here.",
             )
+    platform.watch_what_failed()
 
 
 def shown(steps: Iterator[tuple[Step, int, int]]) -> int:

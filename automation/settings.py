@@ -48,6 +48,24 @@ class Settings(BaseSettings):
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
 
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="Address that alerts are posted to as JSON (Slack and its like take it as it is)."
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        default=None, description="What the posted alerts are signed with (HMAC-SHA256, as in Standard Webhooks)."
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Mail server that takes alerts: smtp://user:password@host:587, or smtps:// for TLS at once.",
+    )
+    alert_email_to: str | None = Field(
+        default=None,
+        description="Who gets every alert by e-mail, separated by commas. Owners that are addresses get theirs anyway.",
+    )
+    alert_email_from: str | None = Field(
+        default=None, description="Whom alerts by e-mail come from; by default warrant@ and the host's name."
+    )
+
     @field_validator("home", "landing_folder")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

@@ -15,6 +15,7 @@ from contracts import canonical_json, row_types
 from contracts.contract import Contract
 from contracts.conversion import converted
 from contracts.dataframe_schema import EnforcementError, required_rule, violations
+from contracts.repetition import repeated
 
 __all__ = ["QUARANTINE_SCHEMA", "EnforcementError", "LostRowsError", "Split", "enforce", "enforce_together"]
 
@@ -231,8 +232,8 @@ def _key_rules(parts: Sequence[_Conformed], contract: Contract) -> list[list[pl.
         return nothing
     key = [*contract.key, *(series.name for series in parts[0].belongs)]
     keys = pl.concat([part.declared.hstack(part.belongs).select(key) for part in parts])
-    repeated = keys.is_duplicated()
-    if not repeated.any():
+    again = repeated(keys)
+    if not again.any():
         return nothing
     offsets = [0, *itertools.accumulate(part.declared.height for part in parts)]
     place = (
@@ -243,7 +244,7 @@ def _key_rules(parts: Sequence[_Conformed], contract: Contract) -> list[list[pl.
     rows = (
         keys.with_columns(place)
         .with_row_index("index")
-        .filter(repeated)
+        .filter(again)
         .drop_nulls(key)
         .with_columns(pl.col("index").cast(pl.UInt32))
     )

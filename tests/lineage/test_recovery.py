@@ -22,6 +22,12 @@ from automation.workload import Workload
 from tests.lineage.conftest import NAME, Home
 
 DAY = date(2013, 1, 12)
+NOWHERE = "http://127.0.0.1:1/T0KEN"
+
+
+def alerts(home: Home) -> list[dict]:
+    """What the log of alerts holds."""
+    return [json.loads(line) for line in (home.folder / "logs" / "alerts.log").read_text().splitlines()]
 
 
 def test_a_corrupted_day_is_held_by_its_gate_and_goes_on_once_repaired(
@@ -29,11 +35,26 @@ def test_a_corrupted_day_is_held_by_its_gate_and_goes_on_once_repaired(
 ) -> None:
     home, source = copied("corrupted"), str(corrupted_source(DAY))
     before = home.digests()
-    stopped = home.replay(str(DAY), str(DAY), WARRANT_FLIGHT_DISRUPTION_SOURCE=source)
+    stopped = home.replay(
+        str(DAY), str(DAY), WARRANT_FLIGHT_DISRUPTION_SOURCE=source, WARRANT_ALERT_WEBHOOK_URL=NOWHERE
+    )
 
     assert stopped.returncode == 1
     assert "the gate contract of flight_disruption/weather on 2013-01-12 failed: 36 of 72 rows" in stopped.stderr
     assert "Traceback" not in stopped.stderr
+
+    # Without a daemon: the command that was stopped raised the alerts, and a sink that fails changed nothing.
+    contract, expectations = alerts(home)
+    assert contract["subject"].startswith("FAILED flight_disruption/weather 2013-01-12: contract: 36 of 72 rows")
+    assert contract["evidence"]["rules broken"][0] == "rule wind_speed_mph: maximum 120, rows 36"
+    assert '"wind_speed_mph": "1200"' in contract["evidence"]["first rejected rows"][0]
+    assert "flight_disruption/decisions" in contract["downstream"]
+    assert contract["jobs"] == ["flight_disruption_daily", "flight_disruption_history", "flight_disruption_retrain"]
+    assert "team:flight-data" in contract["owners"]
+    assert expectations["says"] == "row_count is 36, expected 40 to 80"
+    unsent = home.warrant("alert", "send", WARRANT_ALERT_WEBHOOK_URL=NOWHERE)
+    assert (unsent.returncode, "webhook failed" in unsent.stderr) == (1, True)
+    assert "T0KEN" not in stopped.stderr + unsent.stderr
 
     held = home.lake.read(NAME, quarantine_of("weather"), Days.one(DAY))
     assert held.height == 36
@@ -45,9 +66,11 @@ def test_a_corrupted_day_is_held_by_its_gate_and_goes_on_once_repaired(
 
     # Again without repair: what a gate held is not taken as done.
     assert home.replay(str(DAY), str(DAY), WARRANT_FLIGHT_DISRUPTION_SOURCE=source).returncode == 1
+    assert len(alerts(home)) == 2, "the same failure was told twice"
 
     repaired = home.replay(str(DAY), str(DAY))
     assert repaired.returncode == 0, repaired.stderr
+    assert [alert["kind"] for alert in alerts(home)] == ["raised"] * 2 + ["recovered"] * 2
     assert home.digests(quarantine_of("weather")) == undisturbed
     assert home.lake.counts(NAME, quarantine_of("weather"), Days.one(DAY)) == {}
 

@@ -125,7 +125,7 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
     ]
     assert [
         sensor.name for sensor in repository.sensor_defs if sensor.name != "default_automation_condition_sensor"
-    ] == ["flight_disruption_automation", "flight_disruption_landing", "flight_disruption_new_data"]
+    ] == ["flight_disruption_automation", "flight_disruption_landing", "flight_disruption_new_data", "warrant_alerts"]
 
 
 def test_the_code_location_is_imported_without_the_slow_libraries_and_without_touching_the_disk(tmp_path: Path) -> None:
