@@ -14,6 +14,7 @@ import polars as pl
 from dagster._core.definitions.metadata import RawMetadataValue
 
 from automation import gates
+from automation.anomalies import gate as anomalies
 from automation.lakehouse import DAY, quarantine_of
 from contracts.enforcement import enforce
 from contracts.expectations import judge
@@ -85,6 +86,8 @@ def publish(
             )
         )
     judgements += _expectations(split.valid, contract, days)
+    held = {str(judgement.partition) for judgement in judgements if not judgement.passed}
+    judgements += anomalies.judgements(lakehouse, workload, table, split.valid, days, held)
     key = dg.AssetKey([workload.name, table])
     yield from gates.record(context, key, [*judgements, *more])
 

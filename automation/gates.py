@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gate:
-    """A named check and what it promises."""
+    """A named check and what it promises. One of severity WARN alerts and holds nothing."""
 
     name: str
     promise: str
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+    @property
+    def blocking(self) -> bool:
+        return self.severity is dg.AssetCheckSeverity.ERROR
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,11 @@ EXPECTATIONS = Gate("expectations", "The day as a whole is what the contract exp
 def specs(
     asset: dg.AssetKey, gates: Sequence[Gate], partitions: dg.PartitionsDefinition | None
 ) -> list[dg.AssetCheckSpec]:
-    """The check specs of ``gates``: blocking, and per partition where the asset has partitions."""
+    """The check specs of ``gates``: blocking unless they only warn, per partition where the asset has partitions."""
     with disable_dagster_warnings():
         return [
             dg.AssetCheckSpec(
-                gate.name, asset=asset, description=gate.promise, blocking=True, partitions_def=partitions
+                gate.name, asset=asset, description=gate.promise, blocking=gate.blocking, partitions_def=partitions
             )
             for gate in gates
         ]
@@ -87,9 +92,9 @@ def record(
                 check_name=name,
                 passed=judgement.passed,
                 metadata=normalize_metadata(judgement.metadata),
-                severity=dg.AssetCheckSeverity.ERROR,
+                severity=judgement.gate.severity,
                 description=judgement.says,
-                blocking=True,
+                blocking=judgement.gate.blocking,
                 partition=judgement.partition,
                 target_materialization_data=targets.get(judgement.partition),
             )

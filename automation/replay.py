@@ -163,7 +163,8 @@ class Platform:
             return frozenset(self.instance.get_materialized_partitions(key(table)))
 
         def held(tables: Sequence[str]) -> frozenset[str | None]:
-            checks = sorted(graph.get_check_keys_for_assets({key(table) for table in tables}))
+            checks = graph.get_check_keys_for_assets({key(table) for table in tables})
+            checks = sorted(check for check in checks if graph.get_check_spec(check).blocking)
             judged = self.instance.event_log_storage.get_asset_check_partition_info(checks)
             passed = AssetCheckExecutionRecordStatus.SUCCEEDED
             return frozenset(found.partition_key for found in judged if found.latest_execution_status != passed)
@@ -204,7 +205,7 @@ class Platform:
 
 
 def _stopped(result: dg.ExecuteInProcessResult) -> Stopped:
-    failed = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    failed = [found for found in result.get_asset_check_evaluations() if found.blocking and not found.passed]
     gates = [
         f"the gate {found.check_name} of {found.asset_key.to_user_string()}"
         f"{f' on {found.partition}' if found.partition else ''} failed: {found.description}"

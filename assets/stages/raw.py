@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.stages.declaration import declared, run_days
+from automation.anomalies import gate as anomalies
 from automation.boundary import publish, publish_whole
 from automation.resources import LakehouseResource
 from automation.workload import Delivery, FeedTable, Stage, Workload
@@ -26,6 +27,7 @@ def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
             kinds={"python", "polars", "deltalake"},
             description=contract.description,
             contract=contract,
+            more_gates=anomalies.table_gates(workload, feed.table),
         )
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
