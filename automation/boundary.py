@@ -21,6 +21,7 @@ from contracts.expectations import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import date
 
     from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from automation.workload import Workload
     from contracts.document import Contract
     from contracts.enforcement import Split
+    from contracts.expectations import Verdict
 
 QUARANTINE_EXAMPLES = 5
+RULES_IN_A_SENTENCE = 3
 
 
 def table_gates(contract: Contract) -> list[gates.Gate]:
@@ -79,7 +82,9 @@ def publish(
             gates.Judgement(
                 gates.CONTRACT,
                 passed=within and lost == 0,
-                says=_says(contract, arrived[day], held[day], lost, within=within),
+                says=_says(
+                    contract, arrived[day], held[day], lost, _rules(split, day) if held[day] else [], within=within
+                ),
                 partition=key,
                 metadata={"rows in": arrived[day], "valid": written.get(day, 0), "quarantined": stopped.get(day, 0)}
                 | ({} if not held[day] else _evidence(split, day)),
@@ -116,7 +121,7 @@ def publish_whole(
     judgement = gates.Judgement(
         gates.CONTRACT,
         passed=within and lost == 0,
-        says=_says(contract, rows.height, split.quarantined.height, lost, within=within),
+        says=_says(contract, rows.height, split.quarantined.height, lost, _rules(split, None), within=within),
         metadata={"rows in": rows.height, "valid": written, "quarantined": split.quarantined.height}
         | ({} if not split.quarantined.height else _evidence(split, None)),
     )
@@ -135,13 +140,23 @@ def _by_day(frame: pl.DataFrame, days: Days) -> Counter:
     return Counter({day: counted.get(day, 0) for day in days})
 
 
-def _says(contract: Contract, arrived: int, held: int, lost: int, *, within: bool) -> str:
+def _says(
+    contract: Contract, arrived: int, held: int, lost: int, rules: Sequence[tuple[str, int]], *, within: bool
+) -> str:
     if lost:
         return f"{lost} of {arrived} rows are neither in the table nor in its quarantine."
     if held == 0:
         return f"All {arrived:,} rows keep {contract.name} {contract.version}."
     share = f"{held:,} of {arrived:,} rows ({held / arrived:.1%}) break {contract.name} {contract.version}"
-    return f"{share}; {'up to' if within else 'more than the'} {contract.quarantine_limit:.1%} may."
+    named = ", ".join(f"{rule} ({rows:,})" for rule, rows in rules[:RULES_IN_A_SENTENCE])
+    more = f" and {len(rules) - RULES_IN_A_SENTENCE} more rules" if len(rules) > RULES_IN_A_SENTENCE else ""
+    return f"{share}; {'up to' if within else 'more than the'} {contract.quarantine_limit:.1%} may. {named}{more}."
+
+
+def _rules(split: Split, day: date | None) -> list[tuple[str, int]]:
+    """The rules that rows of a day (of all, if none is given) broke, those of most rows first."""
+    rejected = split.quarantined if day is None else split.quarantined.filter(pl.col(DAY) == day)
+    return list(rejected["rules"].explode().value_counts().sort("count", "rules", descending=[True, False]).iter_rows())
 
 
 def _broken_table(split: Split) -> RawMetadataValue:
@@ -153,13 +168,12 @@ def _broken_table(split: Split) -> RawMetadataValue:
     )
 
 
-def _evidence(split: Split, day: object) -> dict[str, RawMetadataValue]:
+def _evidence(split: Split, day: date | None) -> dict[str, RawMetadataValue]:
     """The first rejected rows with the rules they broke."""
     rejected = split.quarantined if day is None else split.quarantined.filter(pl.col(DAY) == day)
-    rules = rejected["rules"].explode().value_counts().sort("count", "rules", descending=[True, False])
     return {
         "rules broken": dg.TableMetadataValue(
-            records=[dg.TableRecord({"rule": rule, "rows": rows}) for rule, rows in rules.iter_rows()],
+            records=[dg.TableRecord({"rule": rule, "rows": rows}) for rule, rows in _rules(split, day)],
             schema=dg.TableSchema([dg.TableColumn("rule", "string"), dg.TableColumn("rows", "int")]),
         ),
         "first rejected rows": dg.TableMetadataValue(
@@ -184,8 +198,7 @@ def _expectations(valid: pl.DataFrame, contract: Contract, days: Days) -> Iterat
             gates.EXPECTATIONS,
             passed=not failed,
             says="; ".join(
-                f"{verdict.expectation} is {_number(verdict.observed)}, expected {_number(verdict.low)} "
-                f"to {_number(verdict.high)}"
+                f"{verdict.expectation} is {_number(verdict.observed)}, expected {_bounds(verdict)}"
                 for verdict in failed
             )
             or f"All {len(verdicts)} expectations of {contract.name} {contract.version} hold.",
@@ -216,6 +229,14 @@ def _expectations(valid: pl.DataFrame, contract: Contract, days: Days) -> Iterat
                 )
             },
         )
+
+
+def _bounds(verdict: Verdict) -> str:
+    if verdict.low is None:
+        return f"at most {_number(verdict.high)}"
+    return f"at least {_number(verdict.low)}" + (
+        "" if verdict.high is None else f" and at most {_number(verdict.high)}"
+    )
 
 
 def _number(value: float | None) -> str:

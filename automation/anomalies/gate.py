@@ -9,6 +9,7 @@ leaves nothing that the same run, started again, does not replace.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -71,19 +72,52 @@ def judgements(
     if not table_gates(workload, table):
         return []
     contract = workload.contract(table)
-    past = _past(lakehouse, workload, contract, table, days)
-    found, rows = [], []
-    for profile in profiles(valid, contract, workload.calendar, days):
+    measured = profiles(valid, contract, workload.calendar, days)
+    location, kept = lakehouse.location(workload.name, table), profile_of(table)
+    remembered = _remembered.pop(location, None)
+    past = remembered.past if remembered and remembered.serves(contract, days) else None
+    judged = _in_order(past or _stored(lakehouse, workload, contract, days), measured, held)
+    version = lakehouse.replace_days(workload.name, kept, _rows(judged, contract), days)
+    if past is not None and remembered is not None and version != remembered.version + 1:
+        # Another process has written since this one last did: what it wrote may be of days before these.
+        past = None
+        judged = _in_order(_stored(lakehouse, workload, contract, days), measured, held)
+        version = lakehouse.replace_days(workload.name, kept, _rows(judged, contract), days)
+    _remembered[location] = Remembered(judged.past, version, _major(contract), days.last)
+    return judged.judgements
+
+
+def accept(lakehouse: Lakehouse, workload: Workload, table: str, days: Days) -> None:
+    """Takes days that a gate held into the past, because a person found them right: later days are judged by them, too.
+
+    What was judged stays. A day that is run again is judged again, and may be held again.
+    """
+    kept = profile_of(table)
+    rows = lakehouse.read(workload.name, kept, days).with_columns(ordinary=pl.lit(True))
+    lakehouse.replace_days(workload.name, kept, rows.select(list(SCHEMA)), days)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Days judged in order: what their gates found, their profiles with whether they are ordinary, and the past
+    that the day after them has."""
+
+    judgements: list[Judgement]
+    profiles: list[tuple[Profile, bool]]
+    past: Past
+
+
+def _in_order(past: Past, measured: Sequence[Profile], held: Collection[str]) -> Judged:
+    found, kept = [], []
+    for profile in measured:
         verdict = past.judge(profile)
         ordinary = not verdict.impossible and profile.day.isoformat() not in held
-        shown = len(days) == 1 or verdict.unusual or not ordinary
+        shown = len(measured) == 1 or verdict.unusual or not ordinary
         found += _judged(verdict, past, shown=shown)
-        rows.append(_row(verdict.profile, contract, ordinary=ordinary))
+        kept.append((verdict.profile, ordinary))
         if ordinary:
             past.accept(verdict.profile)
-    version = lakehouse.replace_days(workload.name, profile_of(table), pl.DataFrame(rows, schema=SCHEMA), days)
-    _known[lakehouse.location(workload.name, table)] = (version, _major(contract), days.last, past)
-    return found
+    return Judged(found, kept, past)
 
 
 # ---------------------------------------------------------------- where the past is kept
@@ -97,40 +131,54 @@ SCHEMA = {
     "values": pl.String(),
 }
 
-# By table, the past as of the last day judged in this process: the days of a replay follow each other.
-_known: dict[str, tuple[int, str, date, Past]] = {}
+
+@dataclass(frozen=True)
+class Remembered:
+    """A table's past as of the last day judged in this process: the days of a replay follow each other."""
+
+    past: Past
+    version: int
+    contract: str
+    until: date
+
+    def serves(self, contract: Contract, days: Days) -> bool:
+        """Whether it is the past of ``days``, if nobody else has written."""
+        return self.contract == _major(contract) and self.until + timedelta(days=1) == days.first
 
 
-def _past(lakehouse: Lakehouse, workload: Workload, contract: Contract, table: str, days: Days) -> Past:
+_remembered: dict[str, Remembered] = {}
+
+
+def _stored(lakehouse: Lakehouse, workload: Workload, contract: Contract, days: Days) -> Past:
     """The ordinary days before ``days``, under the contract's major version: a new one may mean something else."""
-    kept = profile_of(table)
-    if not lakehouse.exists(workload.name, kept):
+    kept, start = profile_of(contract.name), workload.calendar.start
+    if days.first <= start or not lakehouse.exists(workload.name, kept):
         return Past()
-    known = _known.pop(lakehouse.location(workload.name, table), None)
-    yesterday = days.first - timedelta(days=1)
-    if known and known[:3] == (lakehouse.version(workload.name, kept), _major(contract), yesterday):
-        return known[3]
-    if days.first <= workload.calendar.start:
-        return Past()
-    rows = lakehouse.read(workload.name, kept, Days(workload.calendar.start, yesterday)).filter("ordinary").sort(DAY)
+    rows = lakehouse.read(workload.name, kept, Days(start, days.first - timedelta(days=1)))
     return Past(
         [
             Profile(row[DAY], row["rows"], json.loads(row["measures"]), json.loads(row["values"]))
-            for row in rows.iter_rows(named=True)
-            if row["contract"] == _major(contract)
+            for row in rows.filter("ordinary", contract=_major(contract)).sort(DAY).iter_rows(named=True)
         ]
     )
 
 
-def _row(profile: Profile, contract: Contract, *, ordinary: bool) -> dict[str, object]:
-    return {
-        DAY: profile.day,
-        "contract": _major(contract),
-        "ordinary": ordinary,
-        "rows": profile.rows,
-        "measures": json.dumps(profile.measures, sort_keys=True, separators=(",", ":")),
-        "values": json.dumps(profile.values, sort_keys=True, separators=(",", ":")),
-    }
+def _rows(judged: Judged, contract: Contract) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            (
+                profile.day,
+                _major(contract),
+                ordinary,
+                profile.rows,
+                json.dumps(profile.measures, sort_keys=True, separators=(",", ":")),
+                json.dumps(profile.values, sort_keys=True, separators=(",", ":")),
+            )
+            for profile, ordinary in judged.profiles
+        ],
+        schema=SCHEMA,
+        orient="row",
+    )
 
 
 def _major(contract: Contract) -> str:
@@ -234,20 +282,17 @@ def _evidence(verdict: Verdict, past: Past) -> dict[str, RawMetadataValue]:
 
 
 def _plot(verdict: Verdict, past: Past, measures: Sequence[Measure]) -> dg.MarkdownMetadataValue:
-    return plots.histories(
-        [
-            plots.History(
-                title=f"{measure.name}: {_shown(measure.name, measure.value)} on {verdict.profile.day}, "
-                f"expected {_shown(measure.name, measure.expected)}",
-                days=[day for day, _ in past.series(measure.name)],
-                values=[natural(measure.name, value) for _, value in past.series(measure.name)],
-                today=verdict.profile.day,
-                value=natural(measure.name, measure.value),
-                usual=_usual(measure),
-            )
-            for measure in measures
-        ]
-    )
+    shown = []
+    for measure in measures:
+        days, values = past.series(measure.name)
+        title = (
+            f"{measure.name}: {_shown(measure.name, measure.value)} on {verdict.profile.day}, "
+            f"expected {_shown(measure.name, measure.expected)}"
+        )
+        natural_values = [natural(measure.name, value) for value in values]
+        today = natural(measure.name, measure.value)
+        shown.append(plots.History(title, days, natural_values, verdict.profile.day, today, _usual(measure)))
+    return plots.histories(shown)
 
 
 def _usual(measure: Measure) -> tuple[float, float]:

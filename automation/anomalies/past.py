@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STATED_RATE = 0.01
 # A year and a week: long enough for every season, short enough that a table's youth is forgotten.
 LONGEST = 371
+WEEK = 7
 ROOM = 32
 SHOWN = 8
 SMALLEST, ONE_MINUTE = 1e-6, 1.0
@@ -93,6 +94,7 @@ class Past:
 
     def __init__(self, days: Sequence[Profile] = ()) -> None:
         self._days: list[date] = []
+        self._weekdays: tuple[list[int], ...] = tuple([] for _ in range(WEEK))
         self._names: list[str] = []
         self._at: dict[str, int] = {}
         self._categories: dict[str, list[int]] = {}
@@ -103,11 +105,6 @@ class Past:
         self._learn(sorted({name for day in days for name in day.measures}))
         for day in days:
             self.accept(day)
-
-    @property
-    def last(self) -> date | None:
-        """The newest day."""
-        return self._days[-1] if self._days else None
 
     def judge(self, profile: Profile) -> Verdict:
         """The verdict on a day that comes after all of them."""
@@ -137,16 +134,17 @@ class Past:
         self._off[number] = values - usual
         self._residuals[number] = np.abs(values - expected)
         self._days.append(profile.day)
+        self._weekdays[profile.day.weekday()].append(number)
         for column, counted in profile.values.items():
             self._seen.setdefault(column, set()).update(counted)
 
-    def series(self, name: str) -> list[tuple[date, float]]:
+    def series(self, name: str) -> tuple[list[date], list[float]]:
         """A measure on the days that had it, oldest first."""
         if name not in self._at:
-            return []
+            return [], []
         values = self._values[: len(self._days), self._at[name]]
-        known = [(day, float(value)) for day, value in zip(self._days, values, strict=True) if np.isfinite(value)]
-        return known[-LONGEST:]
+        there = np.nonzero(np.isfinite(values))[0][-LONGEST:]
+        return [self._days[at] for at in there], values[there].tolist()
 
     def _never_seen(self, profile: Profile) -> dict[str, float]:
         """The share of rows with a value that no day before had, of each column that had few values so far."""
@@ -188,9 +186,8 @@ class Past:
         """The level before a day, and what is expected of it."""
         number = len(self._days)
         usual = level(self._values[max(0, number - LEVEL_DAYS) : number])
-        weekday = day.weekday()
-        same = [at for at in range(max(0, number - LONGEST), number) if self._days[at].weekday() == weekday]
-        return usual, usual + season(self._off[same[-SEASON_WEEKS:]])
+        same = [at for at in self._weekdays[day.weekday()][-SEASON_WEEKS:] if at >= number - LONGEST]
+        return usual, usual + season(self._off[same])
 
     def _measures(self, values: np.ndarray, expected: np.ndarray, found: Surprise) -> Iterator[Measure]:
         """The most surprising first: those that are shown, and all that are impossible."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from automation.calendar import Calendar, Days
-    from contracts.contract import Contract
+    from contracts.contract import Column, Contract
 
 # Columns with more values a day are keys and fine measurements: which values they have says little.
 FEW_VALUES = 128
@@ -108,7 +108,7 @@ def profiles(rows: pl.DataFrame, contract: Contract, calendar: Calendar, days: D
         .iter_rows(named=True)
     }
     hours = _hours(rows, numbers)
-    valued = [c.name for c in contract.columns if c.type not in {LogicalType.TIMESTAMP, LogicalType.DATE}]
+    valued = [column.name for column in contract.columns if _has_values(column, contract)]
     categories = {column.name for column in contract.columns if column.type in NAMED}
     values = {name: _values(rows, name) for name in valued}
     made = []
@@ -147,6 +147,12 @@ def _shape(name: str, value: pl.Expr) -> Iterator[pl.Expr]:
     yield value.std().alias(f"{name}: deviation")
     for quantile in QUANTILES:
         yield value.quantile(quantile).alias(f"{name}: {quantile:.0%}")
+
+
+def _has_values(column: Column, contract: Contract) -> bool:
+    """Whether it may have few values: an instant has not, nor has a key whose values the contract does not list."""
+    timed = column.type in {LogicalType.TIMESTAMP, LogicalType.DATE}
+    return not timed and (column.name not in contract.key or bool(column.valid_values))
 
 
 def _values(rows: pl.DataFrame, column: str) -> dict[date, dict[str, int]]:

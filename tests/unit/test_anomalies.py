@@ -70,7 +70,7 @@ def several(first: int, last: int) -> tuple[pl.DataFrame, Days]:
 
 @pytest.fixture
 def lake(tmp_path) -> Lakehouse:
-    gate._known.clear()
+    gate._remembered.clear()
     return Lakehouse(str(tmp_path))
 
 
@@ -201,9 +201,9 @@ def test_days_judged_one_by_one_in_another_process_or_as_a_range_are_judged_alik
     run(0, 49)
     one_by_one = []
     for number in range(50, 60):
-        gate._known.clear()  # As a new process would: nothing but the table is known.
+        gate._remembered.clear()  # As a new process would: nothing but the table is known.
         one_by_one.append(verdicts(run(number)))
-    gate._known.clear()
+    gate._remembered.clear()
     other = Lakehouse(str(tmp_path / "other"))
     rows, days = several(0, 59)
     at_once: dict[str, dict[str, Judgement]] = {}
@@ -223,6 +223,19 @@ def test_a_day_that_was_held_is_no_part_of_the_past_until_it_is_repaired(run: Ru
     assert verdicts(run(71)) == undisturbed
     run(70)
     assert verdicts(run(71)) != undisturbed
+
+
+def test_a_change_that_stays_is_held_until_a_person_accepts_a_day_of_it(
+    run: Run, lake: Lakehouse, workload: Workload
+) -> None:
+    def nulls(judgement: Judgement) -> bool:
+        return "temperature_f: missing" in judgement.says and not judgement.passed
+
+    run(0, 69)
+    assert nulls(run(70, change=half_missing)[IMPOSSIBLE.name])
+    assert nulls(run(71, change=half_missing)[IMPOSSIBLE.name])
+    gate.accept(lake, workload, TABLE, Days(day_of(70), day_of(71)))
+    assert not nulls(run(72, change=half_missing)[IMPOSSIBLE.name])
 
 
 def test_a_new_major_version_of_the_contract_begins_a_new_past(
