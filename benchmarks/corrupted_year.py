@@ -11,8 +11,8 @@ The figures are counts, with goals:
 
 - ``caught_at_the_boundary``: corruptions that a gate of the corrupted table itself stopped, or of which every row was
   quarantined there. None may pass, and none may end in a traceback.
-- ``decisions_on_corrupted_rows``: decisions of the day, where the day should have been stopped; decisions of a case
-  that a quarantined row is about, where it went on.
+- ``decisions_on_corrupted_rows``: decisions of a day that was stopped, or that went on with a row in a raw table
+  which the clean year has not.
 - ``clean_rows_lost``: rows of the corrupted delivery that are neither in the table nor in its quarantine, and rows of
   the clean year that are not there after the repair.
 - ``clean_days_stopped``: repaired days that a gate held.
@@ -283,22 +283,24 @@ def one_week(
     before = _digests(lake, workload, days)
     clean = {name: lake.read(WORKLOAD, name, days) for name in TABLES}
 
-    spoilt, how, changed = corrupted(source, corruption, table, day, chance)
+    spoilt, how, _ = corrupted(source, corruption, table, day, chance)
     written(spoilt, folder / f"{day}-corrupted")
     stopped = platform.run(workload, step)
     failed = _failed(stopped)
     quarantined = sum(lake.counts(WORKLOAD, quarantine_of(name), days).get(day, 0) for name in TABLES)
     unaccounted = sum(_unaccounted(lake, workload, name, days) for name in TABLES)
-    decided = _decided(lake, days, stopped, changed)
+    # A row that the clean year has not: what was corrupted and got past the boundary.
+    passed = sum(_not_in(lake.read(WORKLOAD, name, days), clean[name]) for name in TABLES)
+    decided = _decided(lake, days) if stopped or passed else 0
     ours = [(gate, says) for gate, of, says in failed if of == table]
-    contained = not stopped and 0 < changed.height == lake.counts(WORKLOAD, quarantine_of(table), days).get(day, 0)
+    contained = not stopped and not passed and lake.counts(WORKLOAD, quarantine_of(table), days).get(day, 0) > 0
+
+    says = ours[0][1] if ours else "; ".join(_rules_broken(lake, table, days))
 
     written(source, folder / f"{day}-clean")
     again = platform.run(workload, step)
     after = {name: lake.read(WORKLOAD, name, days) for name in TABLES}
-    missing = sum(
-        clean[name].join(after[name], on=clean[name].columns, how="anti", nulls_equal=True).height for name in TABLES
-    )
+    missing = sum(_not_in(clean[name], after[name]) for name in TABLES)
     return Week(
         week=number,
         day=day.isoformat(),
@@ -308,7 +310,7 @@ def one_week(
         errors=list(stopped.errors) if stopped else [],
         caught=(bool(ours) or contained) and not (stopped and stopped.errors),
         quarantined=quarantined,
-        says=ours[0][1] if ours else "; ".join(_rules_broken(lake, table, days)),
+        says=says,
         decisions=decided,
         lost=unaccounted + missing,
         repair_stopped_by=[f"{of}: {gate}" for gate, of, _ in _failed(again)],
@@ -339,17 +341,12 @@ def _unaccounted(lake: Lakehouse, workload: Workload, table: str, days: Days) ->
     return abs(delivered - sum(kept))
 
 
-def _decided(lake: Lakehouse, days: Days, stopped: Stopped | None, changed: pl.DataFrame) -> int:
-    """Decisions that may rest on corrupted rows: all of a day that was stopped; of one that went on, those of cases
-    that a changed row is about, under its flight's own key."""
-    if days.first not in lake.counts(WORKLOAD, "decisions", days):
-        return 0
-    decisions = lake.read(WORKLOAD, "decisions", days, ["case_key"])
-    if stopped or "flight" not in changed.columns:
-        return decisions.height
-    parts = (pl.col(name).str.zfill(2) for name in ("month", "day"))
-    key = pl.format("{}-{}-{}:{}{}:{}", "year", *parts, "carrier", "flight", "origin")
-    return decisions.join(changed.select(case_key=key), on="case_key", how="semi").height
+def _decided(lake: Lakehouse, days: Days) -> int:
+    return lake.counts(WORKLOAD, "decisions", days).get(days.first, 0)
+
+
+def _not_in(rows: pl.DataFrame, others: pl.DataFrame) -> int:
+    return rows.join(others, on=others.columns, how="anti", nulls_equal=True).height
 
 
 def _rules_broken(lake: Lakehouse, table: str, days: Days) -> list[str]:
