@@ -6,6 +6,7 @@ of the table's gates for every day of the run.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -16,6 +17,7 @@ import polars as pl
 from dagster._core.definitions.metadata import RawMetadataValue
 
 from automation import gates, quarantine
+from automation.anomalies import gate as anomalies
 from automation.lakehouse import DAY, quarantine_of
 from automation.lineage.metadata import column_lineage
 from automation.majors import SUPPORTED, judge_support
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from automation.lakehouse import Lakehouse
     from automation.workload import Workload
     from contracts.document import Contract
+    from contracts.expectations import Verdict
 
 QUARANTINE_EXAMPLES = 5
+RULES_IN_A_SENTENCE = 3
 # A run's tag that says where a feed's table takes its rows from, and its value for what the platform holds itself.
 ROWS_FROM, QUARANTINE = "warrant/rows_from", "quarantine"
 # A run's tag that names the one table such a run is about; without it, it is about every feed's.
@@ -110,7 +114,9 @@ def publish(
             gates.Judgement(
                 gates.CONTRACT,
                 passed=within and lost == 0,
-                says=_says(contract, arrived[day], held[day], lost, within=within),
+                says=_says(
+                    contract, arrived[day], held[day], lost, _rules(split, day) if held[day] else [], within=within
+                ),
                 partition=key,
                 metadata={"rows in": arrived[day], "valid": written.get(day, 0), "quarantined": stopped.get(day, 0)}
                 | ({} if not held[day] else _evidence(split, day)),
@@ -118,6 +124,12 @@ def publish(
         )
     judgements += _expectations(split.valid, contract, days)
     judgements += judge_support(workload, table, days)
+    refused = {
+        str(judgement.partition)
+        for judgement in judgements
+        if not judgement.passed and judgement.gate.severity is gates.Severity.ERROR
+    }
+    judgements += anomalies.judgements(lakehouse, workload, table, split.valid, days, refused)
     key = dg.AssetKey([workload.name, table])
     yield from gates.record(context, key, [*judgements, *more])
 
@@ -149,7 +161,7 @@ def publish_whole(
     judgement = gates.Judgement(
         gates.CONTRACT,
         passed=within and lost == 0,
-        says=_says(contract, arrived, held, lost, within=within),
+        says=_says(contract, arrived, held, lost, _rules(split, None), within=within),
         metadata={"rows in": arrived, "valid": written, "quarantined": held}
         | ({} if not held else _evidence(split, None)),
     )
@@ -189,13 +201,23 @@ def _by_day(frame: pl.DataFrame, days: Days) -> Counter:
     return Counter({day: counted.get(day, 0) for day in days})
 
 
-def _says(contract: Contract, arrived: int, held: int, lost: int, *, within: bool) -> str:
+def _says(
+    contract: Contract, arrived: int, held: int, lost: int, rules: Sequence[tuple[str, int]], *, within: bool
+) -> str:
     if lost:
         return f"{lost} of {arrived} rows are neither in the table nor in its quarantine."
     if held == 0:
         return f"All {arrived:,} rows keep {contract.name} {contract.version}."
     share = f"{held:,} of {arrived:,} rows ({held / arrived:.1%}) break {contract.name} {contract.version}"
-    return f"{share}; {'up to' if within else 'more than the'} {contract.quarantine_limit:.1%} may."
+    named = ", ".join(f"{rule} ({rows:,})" for rule, rows in rules[:RULES_IN_A_SENTENCE])
+    more = f" and {len(rules) - RULES_IN_A_SENTENCE} more rules" if len(rules) > RULES_IN_A_SENTENCE else ""
+    return f"{share}; {'up to' if within else 'more than the'} {contract.quarantine_limit:.1%} may. {named}{more}."
+
+
+def _rules(split: Judged, day: date | None) -> list[tuple[str, int]]:
+    """The rules that rows of a day (of all, if none is given) broke, those of most rows first."""
+    rejected = split.quarantined if day is None else split.quarantined.filter(pl.col(DAY) == day)
+    return list(rejected["rules"].explode().value_counts().sort("count", "rules", descending=[True, False]).iter_rows())
 
 
 def _broken_table(split: Judged) -> RawMetadataValue:
@@ -207,23 +229,31 @@ def _broken_table(split: Judged) -> RawMetadataValue:
     )
 
 
-def _evidence(split: Judged, day: object) -> dict[str, RawMetadataValue]:
+def _evidence(split: Judged, day: date | None) -> dict[str, RawMetadataValue]:
     """The first rejected rows with the rules they broke."""
     rejected = split.quarantined if day is None else split.quarantined.filter(pl.col(DAY) == day)
-    rules = rejected["rules"].explode().value_counts().sort("count", "rules", descending=[True, False])
     return {
         "rules broken": dg.TableMetadataValue(
-            records=[dg.TableRecord({"rule": rule, "rows": rows}) for rule, rows in rules.iter_rows()],
+            records=[dg.TableRecord({"rule": rule, "rows": rows}) for rule, rows in _rules(split, day)],
             schema=dg.TableSchema([dg.TableColumn("rule", "string"), dg.TableColumn("rows", "int")]),
         ),
         "first rejected rows": dg.TableMetadataValue(
             records=[
-                dg.TableRecord({"rules": "; ".join(row["rules"]), "row": row["row"]})
+                dg.TableRecord(
+                    {"rules": "; ".join(row["rules"]), "values": _values(row["row"], row["rules"]), "row": row["row"]}
+                )
                 for row in rejected.head(QUARANTINE_EXAMPLES).iter_rows(named=True)
             ],
-            schema=dg.TableSchema([dg.TableColumn("rules", "string"), dg.TableColumn("row", "string")]),
+            schema=dg.TableSchema([dg.TableColumn(name, "string") for name in ("rules", "values", "row")]),
         ),
     }
+
+
+def _values(row: str, rules: Sequence[str]) -> str:
+    """What the row holds in the columns that its broken rules are about: a rule's name begins with its column's."""
+    given = json.loads(row)
+    named = dict.fromkeys(rule.partition(": ")[0] for rule in rules)
+    return ", ".join(f"{name} = {given[name]}" for name in named if name in given)
 
 
 def _expectations(valid: pl.DataFrame, contract: Contract, days: Days) -> Iterator[Judgement]:
@@ -240,8 +270,7 @@ def _expectations(valid: pl.DataFrame, contract: Contract, days: Days) -> Iterat
             gate,
             passed=not failed,
             says="; ".join(
-                f"{verdict.expectation} is {_number(verdict.observed)}, expected {_number(verdict.low)} "
-                f"to {_number(verdict.high)}"
+                f"{verdict.expectation} is {_number(verdict.observed)}, expected {_bounds(verdict)}"
                 for verdict in failed
             )
             or f"All {len(verdicts)} expectations of {contract.name} {contract.version} hold.",
@@ -272,6 +301,14 @@ def _expectations(valid: pl.DataFrame, contract: Contract, days: Days) -> Iterat
                 )
             },
         )
+
+
+def _bounds(verdict: Verdict) -> str:
+    if verdict.low is None:
+        return f"at most {_number(verdict.high)}"
+    return f"at least {_number(verdict.low)}" + (
+        "" if verdict.high is None else f" and at most {_number(verdict.high)}"
+    )
 
 
 def _number(value: float | None) -> str:

@@ -44,10 +44,32 @@ SUPPLEMENTED_AIRPORTS = (
     ("SJU", "Luis Munoz Marin Intl", 18.439417, -66.001833, 9, "America/Puerto_Rico"),
     ("STT", "Cyril E King", 18.337306, -64.973361, 23, "America/St_Thomas"),
 )
+AIRPORTS = {
+    "airport": pl.String(),
+    "name": pl.String(),
+    "latitude": pl.Float64(),
+    "longitude": pl.Float64(),
+    "altitude_feet": pl.Int64(),
+    "timezone": pl.String(),
+    "published": pl.Boolean(),
+}
 
 SCHEDULE_LEAD = timedelta(hours=24)
 WEATHER_LAG = timedelta(minutes=10)
 OVERDUE = timedelta(minutes=30)
+# The day that a row is about, where it cannot be told when it became known.
+ABOUT = "about"
+# What a flight's schedule and its status have in common.
+COMMON = (
+    "flight_id",
+    "carrier",
+    "flight_number",
+    "tail_number",
+    "origin",
+    "destination",
+    "scheduled_departure",
+    "scheduled_arrival",
+)
 REGISTER_KNOWN = datetime(2012, 12, 31, tzinfo=UTC)
 
 
@@ -75,15 +97,11 @@ def weather(calendar: Calendar, days: Days) -> pl.DataFrame:
 
 def aircraft() -> pl.DataFrame:
     """The register of aircraft by tail number, taken to be known before the calendar begins."""
-    return _csv(_source(), "planes.csv").select(
-        pl.col("tailnum").alias("tail_number"),
-        pl.col("year").alias("manufacture_year"),
-        "type",
-        "manufacturer",
-        "model",
-        "engines",
-        "seats",
-        "engine",
+    return _made(
+        _csv(_source(), "planes.csv"),
+        tail_number=pl.col("tailnum"),
+        manufacture_year=pl.col("year"),
+        **{name: pl.col(name) for name in ("type", "manufacturer", "model", "engines", "seats", "engine")},
         event_time=pl.lit(REGISTER_KNOWN),
         known_time=pl.lit(REGISTER_KNOWN),
     )
@@ -91,22 +109,25 @@ def aircraft() -> pl.DataFrame:
 
 def airports() -> pl.DataFrame:
     """Airports with their time zones; `published` is false for the four that the published table lacks."""
-    published = _csv(_source(), "airports.csv").select(
-        pl.col("faa").alias("airport"),
-        "name",
-        pl.col("lat").cast(pl.Float64, strict=False).alias("latitude"),
-        pl.col("lon").cast(pl.Float64, strict=False).alias("longitude"),
-        pl.col("alt").cast(pl.Int64, strict=False).alias("altitude_feet"),
-        pl.col("tzone").alias("timezone"),
-        pl.lit(True).alias("published"),
+    published = _made(
+        _csv(_source(), "airports.csv"),
+        airport=pl.col("faa"),
+        name=pl.col("name"),
+        latitude=pl.col("lat").cast(pl.Float64, strict=False),
+        longitude=pl.col("lon").cast(pl.Float64, strict=False),
+        altitude_feet=pl.col("alt").cast(pl.Int64, strict=False),
+        timezone=pl.col("tzone"),
+        published=pl.lit(True),
     )
-    supplement = pl.DataFrame([(*row, False) for row in SUPPLEMENTED_AIRPORTS], schema=published.schema, orient="row")
-    return pl.concat([published, supplement.join(published, on="airport", how="anti")])
+    supplement = pl.DataFrame([(*row, False) for row in SUPPLEMENTED_AIRPORTS], schema=AIRPORTS, orient="row")
+    if "airport" not in published.columns:
+        return published
+    return pl.concat([published, supplement.join(published, on="airport", how="anti").select(published.columns)])
 
 
 def carriers() -> pl.DataFrame:
     """The airlines' names."""
-    return _csv(_source(), "airlines.csv").select("carrier", "name")
+    return _made(_csv(_source(), "airlines.csv"), carrier=pl.col("carrier"), name=pl.col("name"))
 
 
 def fingerprint(calendar: Calendar) -> dict[str, str]:
@@ -146,6 +167,13 @@ def _csv(source: Path, name: str) -> pl.DataFrame:
     return pl.read_csv(data, infer_schema=False, null_values=["NA", ""])
 
 
+def _made(frame: pl.DataFrame, **columns: pl.Expr) -> pl.DataFrame:
+    """The columns that can be made of a source's. One whose source columns are missing is left out, so that the
+    contract says of every row that it is missing."""
+    there = set(frame.columns)
+    return frame.select(**{name: made for name, made in columns.items() if there.issuperset(made.meta.root_names())})
+
+
 def _delivered(table: str, calendar: Calendar, days: Days) -> pl.DataFrame:
     source = _source()
     delivered = _delivery(table, source, _signature(source), calendar)
@@ -162,34 +190,38 @@ def _signature(source: Path) -> tuple[tuple[str, int, int], ...]:
 def _delivery(table: str, source: Path, signature: object, calendar: Calendar) -> dict[date, pl.DataFrame]:
     """A table's rows by the day on which they are delivered. Days in order: the calendar's first comes first."""
     build = {"flight_schedule": _schedule, "flight_status": _status, "weather": _weather}[table]
-    day = pl.col("known_time").dt.convert_time_zone(calendar.timezone).dt.date()
-    rows = build(source, signature).with_columns(
+    rows = build(source, signature)
+    if "known_time" in rows.columns:
+        day = pl.col("known_time").dt.convert_time_zone(calendar.timezone).dt.date()
+    else:
+        # Nobody can say when the rows became known: each is delivered on the day that it is about.
+        day = pl.col(ABOUT) if ABOUT in rows.columns else pl.lit(None, pl.Date)
+    rows = rows.with_columns(
         # A row whose time cannot be read is delivered on the first day, so that it is counted and quarantined.
         day=pl.max_horizontal(day, pl.lit(calendar.start)).fill_null(calendar.start)
-    )
+    ).drop(ABOUT, strict=False)
     return {part["day"][0]: part for part in rows.partition_by("day", maintain_order=True)}
 
 
 def _schedule(source: Path, signature: object) -> pl.DataFrame:
-    return _flights(source, signature).select(
-        "flight_id",
-        "carrier",
-        "flight_number",
-        "tail_number",
-        "origin",
-        "destination",
-        "departure_date",
-        "departure_minute",
-        "scheduled_departure",
-        "scheduled_arrival",
-        "distance_miles",
-        event_time=pl.col("scheduled_departure") - SCHEDULE_LEAD,
-        known_time=pl.col("scheduled_departure") - SCHEDULE_LEAD,
+    flights = _flights(source, signature)
+    known = pl.col("scheduled_departure") - SCHEDULE_LEAD
+    columns = (*COMMON, "departure_date", "departure_minute", "distance_miles")
+    return _made(
+        flights,
+        **{name: pl.col(name) for name in columns},
+        event_time=known,
+        known_time=known,
+        **{ABOUT: pl.col("departure_date") - SCHEDULE_LEAD},
     )
 
 
 def _status(source: Path, signature: object) -> pl.DataFrame:
     flights = _flights(source, signature)
+    common = {name: pl.col(name) for name in COMMON}
+    if not {"departure_delay", "arrival_delay", "scheduled_departure", "scheduled_arrival"} <= set(flights.columns):
+        # What became of a flight, or when, cannot be told: one row a flight, without it.
+        return _made(flights, **common, **{ABOUT: pl.col("departure_date")})
     cancelled = pl.col("departure_delay").is_null()
     diverted = ~cancelled & pl.col("arrival_delay").is_null()
     departure = pl.col("scheduled_departure") + pl.duration(minutes=pl.col("departure_delay"))
@@ -202,39 +234,40 @@ def _status(source: Path, signature: object) -> pl.DataFrame:
         ("diverted", diverted, overdue, pl.lit(None, pl.Int64)),
     )
     return pl.concat(
-        flights.filter(happened).select(
-            "flight_id",
-            pl.lit(name).alias("status"),
-            "carrier",
-            "flight_number",
-            "tail_number",
-            "origin",
-            "destination",
-            "scheduled_departure",
-            "scheduled_arrival",
-            delay.alias("delay_minutes"),
-            instant.alias("event_time"),
-            instant.alias("known_time"),
+        _made(
+            flights.filter(happened),
+            **common,
+            status=pl.lit(name),
+            delay_minutes=delay,
+            event_time=instant,
+            known_time=instant,
         )
         for name, happened, instant, delay in events
     )
 
 
 def _weather(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 - one shape for all builders
-    hour = _instant("time_hour")
-    return _csv(source, "weather.csv").select(
-        "origin",
-        pl.col("temp").alias("temperature_f"),
-        pl.col("dewp").alias("dew_point_f"),
-        pl.col("humid").alias("relative_humidity"),
-        pl.col("wind_dir").alias("wind_direction"),
-        pl.col("wind_speed").alias("wind_speed_mph"),
-        pl.col("wind_gust").alias("wind_gust_mph"),
-        pl.col("precip").alias("precipitation_in"),
-        pl.col("pressure").alias("pressure_mb"),
-        pl.col("visib").alias("visibility_miles"),
-        hour.alias("event_time"),
-        (hour + WEATHER_LAG).alias("known_time"),
+    hour, local_date = _instant("time_hour"), _date("year", "month", "day")
+    measured = {
+        "temperature_f": "temp",
+        "dew_point_f": "dewp",
+        "relative_humidity": "humid",
+        "wind_direction": "wind_dir",
+        "wind_speed_mph": "wind_speed",
+        "wind_gust_mph": "wind_gust",
+        "precipitation_in": "precip",
+        "pressure_mb": "pressure",
+        "visibility_miles": "visib",
+    }
+    return _made(
+        _csv(source, "weather.csv"),
+        origin=pl.col("origin"),
+        **{name: pl.col(given) for name, given in measured.items()},
+        observed_date=local_date,
+        observed_hour=pl.col("hour"),
+        event_time=hour,
+        known_time=hour + WEATHER_LAG,
+        **{ABOUT: local_date},
     )
 
 
@@ -242,42 +275,34 @@ def _weather(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 -
 def _flights(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 - a part of the cache's key
     """All flights with their instants in UTC, however the clocks stood at either end."""
     minute = pl.col("minute").cast(pl.Int64, strict=False)
-    flights = (
-        _csv(source, "flights.csv")
-        .join(
-            airports().select(pl.col("airport").alias("dest"), pl.col("timezone")).unique("dest"),
-            on="dest",
-            how="left",
-            maintain_order="left",
-        )
-        .select(
-            "carrier",
-            pl.col("flight").cast(pl.Int64, strict=False).alias("flight_number"),
-            pl.col("tailnum").alias("tail_number"),
-            "origin",
-            pl.col("dest").alias("destination"),
-            pl.date(*(pl.col(part).cast(pl.Int32, strict=False) for part in ("year", "month", "day"))).alias(
-                "departure_date"
-            ),
-            (pl.col("hour").cast(pl.Int64, strict=False) * 60 + minute).alias("departure_minute"),
-            (_instant("time_hour") + pl.duration(minutes=minute)).alias("scheduled_departure"),
-            pl.col("sched_arr_time").cast(pl.Int64, strict=False),
-            pl.col("dep_delay").cast(pl.Int64, strict=False).alias("departure_delay"),
-            pl.col("arr_delay").cast(pl.Int64, strict=False).alias("arrival_delay"),
-            pl.col("distance").alias("distance_miles"),
-            pl.col("timezone"),
-        )
+    given = _csv(source, "flights.csv")
+    zones = airports()
+    if "dest" in given.columns and {"airport", "timezone"} <= set(zones.columns):
+        zones = zones.select(pl.col("airport").alias("dest"), pl.col("timezone")).unique("dest")
+        given = given.join(zones, on="dest", how="left", maintain_order="left")
+    flights = _made(
+        given,
+        carrier=pl.col("carrier"),
+        flight_number=pl.col("flight").cast(pl.Int64, strict=False),
+        tail_number=pl.col("tailnum"),
+        origin=pl.col("origin"),
+        destination=pl.col("dest"),
+        departure_date=_date("year", "month", "day"),
+        departure_minute=pl.col("hour").cast(pl.Int64, strict=False) * 60 + minute,
+        scheduled_departure=_instant("time_hour") + pl.duration(minutes=minute),
+        sched_arr_time=pl.col("sched_arr_time").cast(pl.Int64, strict=False),
+        departure_delay=pl.col("dep_delay").cast(pl.Int64, strict=False),
+        arrival_delay=pl.col("arr_delay").cast(pl.Int64, strict=False),
+        distance_miles=pl.col("distance"),
+        timezone=pl.col("timezone"),
     )
-    return flights.with_columns(
-        flight_id=pl.format(
-            "{}:{}{}:{}",
-            pl.col("departure_date").dt.to_string("%Y-%m-%d"),
-            "carrier",
-            "flight_number",
-            "origin",
-        ),
-        scheduled_arrival=_scheduled_arrival(flights),
-    ).drop("sched_arr_time", "timezone")
+    there = set(flights.columns)
+    if there >= {"departure_date", "carrier", "flight_number", "origin"}:
+        departs = pl.col("departure_date").dt.to_string("%Y-%m-%d")
+        flights = flights.with_columns(flight_id=pl.format("{}:{}{}:{}", departs, "carrier", "flight_number", "origin"))
+    if there >= {"scheduled_departure", "sched_arr_time", "timezone"}:
+        flights = flights.with_columns(scheduled_arrival=_scheduled_arrival(flights))
+    return flights.drop("sched_arr_time", "timezone", strict=False)
 
 
 def _scheduled_arrival(flights: pl.DataFrame) -> pl.Series:
@@ -316,3 +341,7 @@ def _instant(column: str) -> pl.Expr:
     return (
         pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", strict=False).dt.replace_time_zone("UTC")
     )
+
+
+def _date(year: str, month: str, day: str) -> pl.Expr:
+    return pl.date(*(pl.col(part).cast(pl.Int32, strict=False) for part in (year, month, day)))

@@ -7,6 +7,7 @@ from dagster._core.definitions.metadata import RawMetadataValue
 from assets.stages.declaration import declared, run_days
 from assets.stages.features import derived
 from automation import gates
+from automation.anomalies import gate as anomalies
 from automation.boundary import publish, publish_whole, rows_again
 from automation.calendar import Days
 from automation.landing.landed import with_landed
@@ -37,6 +38,7 @@ def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
             kinds={"python", "polars", "deltalake"},
             description=contract.description,
             contract=contract,
+            more_gates=anomalies.table_gates(workload, feed.table),
         )
     )
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):

@@ -146,6 +146,41 @@ def test_events_happen_at_the_schedule_plus_the_delay_however_the_clocks_stand(s
     assert all(row["known_time"] == row["event_time"] for row in events.values())
 
 
+DROPPED = [(name, column) for name, line in (("flights", FLIGHTS), ("weather", WEATHER)) for column in line.split(",")]
+# What no table is made of.
+UNREAD = {("flights", column) for column in ("dep_time", "sched_dep_time", "arr_time", "air_time")}
+
+
+@pytest.mark.parametrize(("name", "column"), [dropped for dropped in DROPPED if dropped not in UNREAD])
+def test_a_dropped_column_is_a_missing_column_of_every_row_of_its_day(source, workload, name: str, column: str) -> None:
+    given = flight(date(2013, 1, 5), "1200", "2013-01-05T17:00:00Z", "1500", "MIA", dep_delay="5", arr_delay="6")
+    sky = "EWR,2013,1,5,12,39.02,26.06,59.37,270,10.35702,NA,0,1012,10,2013-01-05T17:00:00Z"
+    folder = source((given,), (sky,))
+    file = folder / f"{name}.csv"
+    pl.read_csv(file, infer_schema=False).drop(column).write_csv(file)
+    tables = ("flight_schedule", "flight_status") if name == "flights" else ("weather",)
+    missing = set()
+    for table in tables:
+        days = Days.one(date(2013, 1, 4) if table == "flight_schedule" else date(2013, 1, 5))
+        delivered = getattr(feed, table)(CALENDAR, days)
+        assert delivered.height >= 1, table
+        split = enforce(delivered, workload.contract(table), partition="day")
+        found = {rule for rules in split.quarantined["rules"] for rule in rules if rule.endswith("missing column")}
+        assert split.valid.height == (0 if found else delivered.height), table
+        missing |= found
+    assert missing
+
+
+def test_a_clock_that_is_an_hour_off_the_wall_is_found_row_by_row(source, workload) -> None:
+    source(
+        (flight(date(2013, 7, 5), "1200", "2013-07-05T17:00:00Z", "1600", "MIA"),),
+        ("EWR,2013,7,5,12,79.02,66.06,59.37,270,10.35702,NA,0,1012,10,2013-07-05T15:00:00Z",),
+    )
+    for table in ("flight_schedule", "weather"):
+        split = enforce(the_year(getattr(feed, table)), workload.contract(table), partition="day")
+        assert split.quarantined["rules"].to_list() == [["row: wall_clock"]]
+
+
 def test_a_cancelled_flight_is_known_to_be_when_it_should_have_left(source) -> None:
     source((flight(date(2013, 1, 5), "1200", "2013-01-05T17:00:00Z", "1500", "MIA", dep_delay="NA", arr_delay="NA"),))
     [row] = the_year(feed.flight_status).iter_rows(named=True)
