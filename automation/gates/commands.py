@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import dagster as dg
 
+from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.gates import standing, waivers
 from automation.gates.gate import store, unwaived, waived
 from automation.gates.standing import Asked, Standing, State
+from automation.lakehouse import Lakehouse
 from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform
 
@@ -180,7 +182,7 @@ def waive_command(
     """Let what lies under a failed gate go on, in your name, until a day.
 
     The gate stays failed and is shown as waived; rejected rows stay in quarantine. When the day is over the gate holds
-    again.
+    again. Days whose gate `anomaly` is waived become part of the past that later days are judged by.
 
     \b
     Example:
@@ -189,10 +191,11 @@ def waive_command(
 
     Exit code 0: the waiver is in force. 1: it was refused; the message says why.
     """
+    from automation.anomalies.gate import IMPOSSIBLE, accept
     from automation.settings import settings
 
     platform, now = Platform(settings()), datetime.now(UTC)
-    platform.workload(name)
+    workload = platform.workload(name)
     meant = place(platform.definitions.resolve_asset_graph(), name, table, gate, partition)
     waiver = waivers.waive(
         platform.settings,
@@ -205,6 +208,11 @@ def waive_command(
         now=now,
     )
     failures = show(platform.instance, meant, now)
+    if gate == IMPOSSIBLE.name:
+        # Somebody found the days right: later days are judged by them, too.
+        lake = Lakehouse(platform.settings.lakehouse)
+        for each in failures:
+            accept(lake, workload, table, Days.one(date.fromisoformat(str(each.partition))))
     click.echo(f"Waiver {waiver.number}: {waiver.words}.")
     days = ", ".join(each.partition or name for each in failures)
     if failures:

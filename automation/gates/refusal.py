@@ -126,8 +126,12 @@ def _refusal(context: dg.AssetExecutionContext, refused: Sequence[Standing]) -> 
     of = (
         f" for {_range(context.partition_keys)}" if context.has_partition_key or context.has_partition_key_range else ""
     )
-    reasons = [reason(context.instance, standing) for standing in refused[:MOST_REASONS]]
-    more = f"; and {len(refused) - MOST_REASONS} more" if len(refused) > MOST_REASONS else ""
+    # What was never materialized is one reason, however many gates it has.
+    first = {
+        (each.asset, each.partition, each.gate if each.state is not State.MISSING else ""): each for each in refused
+    }
+    reasons = [reason(context.instance, standing) for standing in list(first.values())[:MOST_REASONS]]
+    more = f"; and {len(first) - MOST_REASONS} more" if len(first) > MOST_REASONS else ""
     return GateRefusalError(f"{what}{of} is refused: {'; '.join(reasons)}{more}.", remedy=_remedy(refused))
 
 

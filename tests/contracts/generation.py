@@ -18,6 +18,7 @@ from random import Random
 from re import _constants as constants  # what a parsed pattern is made of
 from re import _parser as parser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -373,6 +374,7 @@ def sample(contract: Contract, rng: Random) -> Sample:
         {name: rng.choice(pool) for name, pool in pools.items()} | {name: values[at] for name, values in keys.items()}
         for at in range(tries)
     ]
+    tried = [row if rng.random() < 0.2 else _with_wall_clock(row) for row in tried]
     if contract.key:
         tried = list({tuple(row[name] for name in contract.key): row for row in tried}.values())
     verdicts = list(zip(tried, by_definition(tried, contract), strict=True))
@@ -391,6 +393,26 @@ def sample(contract: Contract, rng: Random) -> Sample:
     rows += clean[:20]
     rng.shuffle(rows)
     return Sample(contract, rows, by_definition(rows, contract))
+
+
+# A moment, and the columns that say it once more by New York's clock: no chance would make them agree.
+WALL_CLOCKS = {
+    "event_time": {"observed_date": lambda local: local.date(), "observed_hour": lambda local: local.hour},
+    "scheduled_departure": {
+        "departure_date": lambda local: local.date(),
+        "departure_minute": lambda local: local.hour * 60 + local.minute,
+    },
+}
+
+
+def _with_wall_clock(row: dict[str, Any]) -> dict[str, Any]:
+    told = {
+        name: of(row[instant].astimezone(ZoneInfo("America/New_York")))
+        for instant, columns in WALL_CLOCKS.items()
+        for name, of in columns.items()
+        if name in row and isinstance(row.get(instant), dt.datetime)
+    }
+    return row | told
 
 
 def _keys(contract: Contract, count: int, rng: Random) -> dict[str, list[Any]]:
