@@ -584,10 +584,24 @@ def _write_if_changed(file: Path, text: str) -> None:
     Path(draft.name).replace(file)
 
 
+def dagster_storage(postgres_url: str | dict[str, str]) -> dict[str, dict]:
+    """The part of dagster.yaml that says where Dagster keeps its state: runs, schedules, and our own event log."""
+    config = {"postgres_url": postgres_url}
+    return {
+        "run_storage": {"module": "dagster_postgres.run_storage", "class": "PostgresRunStorage", "config": config},
+        "event_log_storage": {"module": "automation.event_log", "class": "EventLogStorage", "config": config},
+        "schedule_storage": {
+            "module": "dagster_postgres.schedule_storage",
+            "class": "PostgresScheduleStorage",
+            "config": config,
+        },
+    }
+
+
 def dagster_yaml(settings: Settings) -> str:
     """Dagster's instance configuration. The database's URL is named, not written: it is a secret."""
     configuration = {
-        "storage": {"postgres": {"postgres_url": {"env": "WARRANT_DAGSTER_DATABASE_URL"}}},
+        **dagster_storage({"env": "WARRANT_DAGSTER_DATABASE_URL"}),
         "telemetry": {"enabled": False},
         # No invitation to a newsletter before the first look at the lineage.
         "nux": {"enabled": False},

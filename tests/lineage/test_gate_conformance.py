@@ -61,7 +61,7 @@ def shared(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Dagster on the real database, launching runs in this process."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    storage = {"storage": {"postgres": {"postgres_url": database.url(settings, "dagster")}}}
+    storage = database.dagster_storage(database.url(settings, "dagster"))
     with instance_for_test(storage, synchronous_run_launcher=True, synchronous_run_coordinator=True) as made:
         made.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
         yield made
