@@ -168,7 +168,8 @@ def test_a_feed_that_only_lands_needs_no_function_and_its_rows_pass_the_same_gat
             partition_key=str(DAYS.first),
             resources={"lakehouse": LakehouseResource(url=door.door.lake.url)},
         )
-    assert [(check.check_name, check.passed) for check in result.get_asset_check_evaluations()] == [("contract", True)]
+    judged = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert judged == {"contract": True, "anomaly": True, "unusual": True}
     assert door.door.lake.read("parcel_claims", "findings", DAYS)["claim_id"].to_list() == ["L001", "L002"]
     [made] = result.asset_materializations_for_node("parcel_claims__findings")
     assert made.metadata["landed rows"].value == 2

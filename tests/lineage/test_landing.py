@@ -50,6 +50,8 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .select(
             "origin",
             *(pl.col(source).alias(name) for source, name in names.items()),
+            pl.date(*(pl.col(part).cast(pl.Int32) for part in ("year", "month", "day"))).alias("observed_date"),
+            pl.col("hour").alias("observed_hour"),
             pl.col("time_hour").alias("event_time"),
             pl.col("time_hour").str.replace(":00:00Z", ":10:00Z").alias("known_time"),
         )
