@@ -7,6 +7,7 @@ and services are the module-level objects of `feature_repo/<workload>.py`; only 
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
@@ -16,6 +17,8 @@ import polars as pl
 import yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from feast import Entity, FeatureService, FeatureStore
     from feast.base_feature_view import BaseFeatureView
     from feast.data_source import DataSource
@@ -97,11 +100,12 @@ def apply(store: FeatureStore, workload: str) -> AppliedObjects:
         if thing.tags.get(WORKLOAD_TAG) == workload and label not in wanted
     }
     if changed or gone:
-        store.apply(
-            list(wanted.values()),
-            objects_to_delete=cast("list[FeastObject]", [*gone.values()]),
-            partial=False,
-        )
+        with _no_word_about_on_demand_views():
+            store.apply(
+                list(wanted.values()),
+                objects_to_delete=cast("list[FeastObject]", [*gone.values()]),
+                partial=False,
+            )
 
     def names(*kinds: type) -> tuple[str, ...]:
         return tuple(sorted(thing.name for thing in defined if isinstance(thing, kinds)))
@@ -131,15 +135,21 @@ def historical_features(store: FeatureStore, service_name: str, entity_frame: pl
         The errors of `feature_repo.offline_store`, and Feast's own for an unknown service.
     """
     service = store.get_feature_service(service_name, allow_cache=True)
-    with warnings.catch_warnings():
-        # Feast calls on-demand views experimental at every call; tests/feature_repo pins what we use of them.
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with _no_word_about_on_demand_views():
         job = store.get_historical_features(
             entity_df=entity_frame.to_pandas(use_pyarrow_extension_array=True), features=service
         )
     features = [feature.name for view in service.feature_view_projections for feature in view.features]
     values = pl.DataFrame(job.to_arrow().select(features))
     return pl.concat([entity_frame, values], how="horizontal")
+
+
+@contextmanager
+def _no_word_about_on_demand_views() -> Iterator[None]:
+    """Feast calls on-demand views experimental at every turn; tests/feature_repo pins what we use of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _label(thing: BaseFeatureView | DataSource | Entity | FeatureService) -> str:
