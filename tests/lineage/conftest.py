@@ -158,21 +158,19 @@ def platform(home: Home) -> Iterator[Platform]:
     settings.cache_clear()
     made = Platform(settings())
     yield made
-    made.instance.dispose()
+    if "instance" in vars(made):
+        made.instance.dispose()
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
 
 
 @pytest.fixture(autouse=True)
-def _in_the_home_of_the_platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_the_home_of_the_platform(request: pytest.FixtureRequest) -> None:
     """Whatever an earlier test made of the environment: what the platform's code reads there is its own home."""
     if "platform" in request.fixturenames:
-        home: Home = request.getfixturevalue("home")
-        request.getfixturevalue("platform")
-        for field in Settings.model_fields:
-            monkeypatch.delenv(f"WARRANT_{field.upper()}", raising=False)
-        monkeypatch.setenv("WARRANT_HOME", str(home.folder))
+        platform: Platform = request.getfixturevalue("platform")
+        database.configure_environment(platform.settings)
         settings.cache_clear()
 
 
