@@ -1,5 +1,7 @@
 """Raw: what the workload's feed delivered, split by its contract, one partition a day."""
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 from dagster._core.definitions.metadata import RawMetadataValue
@@ -27,20 +29,22 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
     ]
 
 
-def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
-    contract = workload.contract(feed.table)
-
-    @gates.gated_asset(
-        **declared(
-            workload,
-            Stage.RAW,
-            feed.table,
-            kinds={"python", "polars", "deltalake"},
-            description=contract.description,
-            contract=contract,
-            more_gates=anomalies.table_gates(workload, feed.table),
-        )
+def _declared(workload: Workload, feed: FeedTable) -> dict[str, Any]:
+    contract, daily = workload.contract(feed.table), feed.delivery is Delivery.DAILY
+    return declared(
+        workload,
+        Stage.RAW,
+        feed.table,
+        kinds={"python", "polars", "deltalake"},
+        description=contract.description,
+        contract=contract,
+        daily=daily,
+        more_gates=anomalies.table_gates(workload, feed.table) if daily else (),
     )
+
+
+def _daily(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
+    @gates.gated_asset(**_declared(workload, feed))
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
         days, lake = run_days(context), lakehouse.open()
         rows = rows_again(context, lake, workload, feed.table, days)
@@ -61,19 +65,7 @@ def _fed(workload: Workload, feed: FeedTable, days: Days) -> pl.DataFrame | None
 
 
 def _whole(workload: Workload, feed: FeedTable) -> dg.AssetsDefinition:
-    contract = workload.contract(feed.table)
-
-    @gates.gated_asset(
-        **declared(
-            workload,
-            Stage.RAW,
-            feed.table,
-            kinds={"python", "polars", "deltalake"},
-            description=contract.description,
-            contract=contract,
-            daily=False,
-        )
-    )
+    @gates.gated_asset(**_declared(workload, feed))
     def delivered(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
         lake = lakehouse.open()
         rows = rows_again(context, lake, workload, feed.table, None)

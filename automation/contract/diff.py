@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -41,15 +42,38 @@ def command(old: str, new: str, mode: str | None, as_json: bool, root: Path) -> 
     """
     before, after = named(old, root), named(new, root)
     owed = Compatibility(mode) if mode else _declared(before)
-    comparison = compare_documents(before.document, after.document)
-    earlier = _earlier(before, after, owed)
-    verdict = _worst([comparison.verdict(owed), *earlier.values()])
-    least = Bump.MAJOR if verdict is not Verdict.COMPATIBLE else comparison.least_bump(owed)
+    difference = Difference(
+        before, after, owed, compare_documents(before.document, after.document), _earlier(before, after, owed)
+    )
     if as_json:
-        click.echo(json.dumps(_plain(before, after, owed, comparison, earlier, verdict, least), indent=2))
+        click.echo(json.dumps(_plain(difference), indent=2))
     else:
-        _show(before, after, owed, comparison, earlier, verdict, least)
-    raise SystemExit(0 if verdict is Verdict.COMPATIBLE else 1)
+        _show(difference)
+    raise SystemExit(0 if difference.verdict is Verdict.COMPATIBLE else 1)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What lies between two versions under a mode; ``earlier`` has NEW's verdict against those before OLD."""
+
+    old: Named
+    new: Named
+    mode: Compatibility
+    comparison: Comparison
+    earlier: dict[str, Verdict]
+
+    @property
+    def verdict(self) -> Verdict:
+        return _worst([self.comparison.verdict(self.mode), *self.earlier.values()])
+
+    @property
+    def least(self) -> Bump:
+        """The least honest bump from OLD to NEW."""
+        return Bump.MAJOR if self.verdict is not Verdict.COMPATIBLE else self.comparison.least_bump(self.mode)
+
+    @property
+    def least_version(self) -> str:
+        return _next(self.old.document.version, self.least)
 
 
 def _declared(old: Named) -> Compatibility:
@@ -76,23 +100,16 @@ def _next(version: str, bump: Bump) -> str:
         return f"a {bump} version after {version}" if bump else version
 
 
-def _plain(
-    old: Named,
-    new: Named,
-    mode: Compatibility,
-    comparison: Comparison,
-    earlier: dict[str, Verdict],
-    verdict: Verdict,
-    least: Bump,
-) -> dict[str, object]:
+def _plain(difference: Difference) -> dict[str, object]:
+    old, new, mode, comparison = difference.old, difference.new, difference.mode, difference.comparison
     return {
         "old": {"name": old.name, "version": old.document.version, "digest": old.document.digest},
         "new": {"name": new.name, "version": new.document.version, "digest": new.document.digest},
         "mode": mode,
-        "verdict": verdict,
-        "earlier": earlier,
-        "least_bump": str(least),
-        "least_version": _next(old.document.version, least),
+        "verdict": difference.verdict,
+        "earlier": difference.earlier,
+        "least_bump": str(difference.least),
+        "least_version": difference.least_version,
         "changes": [
             {
                 "element": change.element,
@@ -118,19 +135,12 @@ def _json_value(value: object) -> object:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def _show(
-    old: Named,
-    new: Named,
-    mode: Compatibility,
-    comparison: Comparison,
-    earlier: dict[str, Verdict],
-    verdict: Verdict,
-    least: Bump,
-) -> None:
+def _show(difference: Difference) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    old, new, mode, comparison = difference.old, difference.new, difference.mode, difference.comparison
     console = Console(width=None if Console().is_terminal else 160)
     console.print(f"{escape(old.name)} {old.document.version} → {escape(new.name)} {new.document.version}")
     if comparison.changes:
@@ -146,9 +156,11 @@ def _show(
         console.print(made)
     else:
         console.print("Nothing changed.")
-    for version, kept in earlier.items():
+    for version, kept in difference.earlier.items():
         console.print(f"Against {version}: {kept}.")
-    console.print(f"{mode}: {verdict}. Least honest version: {_next(old.document.version, least)} ({least}).")
+    console.print(
+        f"{mode}: {difference.verdict}. Least honest version: {difference.least_version} ({difference.least})."
+    )
 
 
 def _told(judgement: Judgement) -> str:

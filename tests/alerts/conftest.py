@@ -1,6 +1,5 @@
 """A toy lineage whose gates fail on demand, its event log, and an outbox in a real embedded Postgres."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -132,13 +131,8 @@ class Watcher:
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = dict(os.environ)
-    for name in [name for name in before if name.startswith("WARRANT_") or name == "DAGSTER_HOME"]:
-        del os.environ[name]
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+def _own_environment(own_environment: None) -> None:
+    """Every test here has the environment to itself."""
 
 
 @pytest.fixture(scope="session")

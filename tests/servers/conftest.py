@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,8 @@ Until = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test, or configure_environment within it, sets is gone after it."""
-    before = dict(os.environ)
-    for name in [name for name in before if name.startswith("WARRANT_") or name == "DAGSTER_HOME"]:
-        del os.environ[name]
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+def _own_environment(own_environment: None) -> None:
+    """Every test here has the environment to itself."""
 
 
 @pytest.fixture
