@@ -6,9 +6,10 @@ BIN := .venv/bin
 # Modules are compiled when they are first imported: compiling all of them beforehand takes a minute longer.
 unexport PYTHONDONTWRITEBYTECODE
 STAMP := .venv/.installed
+SPARK_STAMP := .venv/.installed-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down check test bench lock clean
+.PHONY: help env spark demo up down check test bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +22,7 @@ env: ## Install what requirements.lock names into .venv (does nothing if that is
 	@installed=$$(cat $(STAMP) 2>/dev/null); wanted=$$(cat requirements.lock pyproject.toml | cksum); \
 	if [ "$$installed" = "$$wanted" ] && $(BIN)/python -c '' 2>/dev/null; then exit 0; fi; \
 	set -e; \
-	rm -f $(STAMP); \
+	rm -f $(STAMP) $(SPARK_STAMP); \
 	if [ -z "$$installed" ] || ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
 		for name in python3.11 python3 python; do \
 			if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
@@ -49,6 +50,17 @@ env: ## Install what requirements.lock names into .venv (does nothing if that is
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	echo "$$wanted" > $(STAMP)
 
+# Beside the other packages, and with the same care: `make env` removes it where it installs anew, and its stamp before.
+spark: env ## Install Spark, too (WARRANT_ENGINE=spark; the tests need it). Java is the machine's
+	@wanted=$$(cksum < requirements-spark.lock); \
+	if [ "$$(cat $(SPARK_STAMP) 2>/dev/null)" = "$$wanted" ]; then exit 0; fi; \
+	set -e; \
+	rm -f $(SPARK_STAMP); \
+	echo "Installing the packages of requirements-spark.lock"; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --require-hashes \
+		-r requirements-spark.lock; \
+	echo "$$wanted" > $(SPARK_STAMP)
+
 demo: env ## Replay real days through the whole lineage and print the scorecard
 	$(BIN)/warrant demo
 
@@ -58,7 +70,7 @@ up: env ## Start the database, the Dagster UI and daemon, and MLflow
 down: env ## Stop what `make up` started
 	$(BIN)/warrant down
 
-check: env ## Check format, lint, types, the direction of imports, the definitions and the contracts
+check: spark ## Check format, lint, types, the direction of imports, the definitions and the contracts
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyrefly check
@@ -66,19 +78,22 @@ check: env ## Check format, lint, types, the direction of imports, the definitio
 	$(BIN)/dg check defs
 	$(BIN)/warrant contract check
 
-test: env ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# The order of the files is that of tests/conftest.py, the longest first; xdist's own has them last.
+test: spark ## Run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-bench: env ## Run every benchmark, each printing one JSON document
+bench: spark ## Run every benchmark, each printing one JSON document
 	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
 		name=$$(basename "$$file" .py); \
 		echo "benchmarks.$$name" >&2; \
 		$(BIN)/python -m "benchmarks.$$name" --json || exit 1; \
 	done
 
-lock: env ## Compile requirements.lock from pyproject.toml again
+lock: env ## Compile requirements.lock and requirements-spark.lock from pyproject.toml again
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header -o requirements.lock
+	$(BIN)/uv pip compile --group spark --constraint requirements.lock --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header -o requirements-spark.lock
 
 clean: ## Stop the servers; remove .venv and caches (data in .warrant stays)
 	@if [ -x $(BIN)/warrant ]; then $(BIN)/warrant down || true; fi

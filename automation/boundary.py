@@ -26,7 +26,7 @@ from contracts import wording
 from contracts.expectations import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
     from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
@@ -77,13 +77,13 @@ def publish(
     rows: pl.DataFrame | Sequence[Part],
     days: Days,
     *,
-    more: Sequence[Judgement] = (),
+    more: Iterable[Judgement] = (),
     metadata: dict[str, RawMetadataValue] | None = None,
 ) -> Iterator[dg.MaterializeResult | dg.Output | AssetCheckEvaluation]:
     """Writes the days' rows that keep the table's contract, and beside them those that do not.
 
     ``rows`` has the contract's columns and ``day``, or is the parts that `rows_again` found. ``more`` are judgements of
-    further gates of the asset.
+    further gates of the asset; an iterator of them is asked once the rows are written.
     """
     contract = workload.contract(table)
     split = quarantine.judge([Part(rows)] if isinstance(rows, pl.DataFrame) else rows, contract)
@@ -145,8 +145,9 @@ def publish_whole(
     contract = workload.contract(table)
     split = quarantine.judge([Part(rows)] if isinstance(rows, pl.DataFrame) else rows, contract, partition=None)
     version = _settle(context, lakehouse, workload, table, split, None)
-    written, arrived, held = lakehouse.read(workload.name, table).height, split.arrived[None], split.quarantined.height
-    lost = arrived - written - held
+    arrived, held = split.arrived[None], split.quarantined.height
+    written = lakehouse.read(workload.name, table).height
+    lost = arrived - written - quarantine.held(lakehouse, workload.name, table).height
     within = (held / arrived if arrived else 0.0) <= contract.quarantine_limit
     yield dg.MaterializeResult(
         metadata={

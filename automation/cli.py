@@ -48,6 +48,10 @@ COMMANDS: dict[str, Entry | Group] = {
     "land": Entry("automation.landing.commands:land", "Take a file into a workload's feed."),
     "deliveries": Entry("automation.landing.commands:listed", "List the files that were taken in, with the verdicts."),
     "scorecard": Entry("automation.scorecard:command", "Say what the decided days came to."),
+    "explain": Entry("automation.explanation.commands:explain_command", "Say why a case was decided as it was."),
+    "replay-decision": Entry(
+        "automation.explanation.commands:replay_command", "Make a past decision again and compare it, byte for byte."
+    ),
     "contract": Group(
         "Contracts: what they promise, let through and hold back.",
         "warrant contract counts --workload flight_disruption",
@@ -70,6 +74,81 @@ COMMANDS: dict[str, Entry | Group] = {
             "replay": Entry(
                 "automation.contract.replay:command", "Judge held rows again and release those that pass now."
             ),
+        },
+    ),
+    "features": Group(
+        "Features: which there are and what they are like, what is served of a case now.",
+        "warrant features status --workload flight_disruption",
+        {
+            "list": Entry("assets.catalogue.commands:list_command", "List the views, their owners and contracts."),
+            "show": Entry("assets.catalogue.commands:show", "Show one view: its features and what it promises."),
+            "check": Entry(
+                "assets.catalogue.commands:check", "Check the views, and that live models read what they did."
+            ),
+            "statistics": Entry("assets.catalogue.commands:statistics", "Show what values were like, day by day."),
+            "get": Entry("assets.online.commands:get", "Show the features of a case as the online store has them."),
+            "push": Entry("assets.online.commands:push", "Let events of a feed change what is served, at once."),
+            "status": Entry("assets.online.commands:status", "Say what is served: records, and up to when."),
+            "rebuild": Entry("assets.online.commands:rebuild", "Make the online store anew from the lakehouse."),
+        },
+    ),
+    "data": Group(
+        "Tables: their versions, and which of them are kept.",
+        "warrant data history weather --workload flight_disruption",
+        {
+            "history": Entry("automation.upkeep.commands:history", "List a table's versions, and what refers to each."),
+            "restore": Entry("automation.upkeep.commands:restore", "Bring a feed's table back to a good version."),
+            "compact": Entry("automation.upkeep.commands:compact", "Make small files one."),
+            "retain": Entry("automation.upkeep.commands:retain", "Remove days and versions that need not be kept."),
+        },
+    ),
+    "policy": Group(
+        "Policy: what may be decided, by whom, since when, and what another would have decided.",
+        "warrant policy list --workload flight_disruption",
+        {
+            "lint": Entry("automation.policy.commands:lint", "Say whether a policy's files can be used."),
+            "show": Entry("automation.policy.commands:show", "Show a policy: costs, limits, rules, authorization."),
+            "list": Entry("automation.policy.commands:list_command", "List what decided or shadowed, and since when."),
+            "backtest": Entry("automation.policy.commands:backtest", "Say what a candidate would have changed."),
+            "shadow": Entry("automation.policy.commands:shadow", "Have a candidate decide beside, to no effect."),
+            "activate": Entry("automation.policy.commands:activate", "Have a policy decide, from a day on."),
+            "rollback": Entry("automation.policy.commands:rollback", "Have the policy before decide again."),
+        },
+    ),
+    "model": Group(
+        "Models: which version decides, why another does not, and the way back.",
+        "warrant model list --workload flight_disruption",
+        {
+            "list": Entry("automation.rollout.commands:list_command", "List the versions, and where each is."),
+            "show": Entry(
+                "automation.rollout.commands:show", "Show a version: what happened to it, what it is pinned to."
+            ),
+            "promote": Entry("automation.rollout.commands:promote", "Have a version that passed its gates decide."),
+            "abort": Entry("automation.rollout.commands:abort", "Take a version out of the running."),
+            "rollback": Entry(
+                "automation.rollout.commands:rollback", "Have the version before decide again, as it was."
+            ),
+            "explain": Entry("automation.rollout.commands:explain", "Say why a version is live, or is not."),
+        },
+    ),
+    "export": Entry("automation.ledger.commands:export", "Write a case's warrant: its decision, proved, in one file."),
+    "verify": Entry("automation.ledger.commands:verify_file", "Check a warrant with the log's public key alone."),
+    "ledger": Group(
+        "Ledger: what happened, in order, signed and provable.",
+        "warrant ledger verify",
+        {
+            "status": Entry("automation.ledger.commands:status", "Say how long the log is and what is signed."),
+            "show": Entry("automation.ledger.commands:show", "Show a stream's events."),
+            "audit": Entry("automation.ledger.commands:audit", "Show what happened between two instants."),
+            "prove": Entry("automation.ledger.commands:prove", "Write a file that proves an event."),
+            "verify": Entry("automation.ledger.commands:verify_log", "Verify the whole ledger, and say what was done."),
+            "reconcile": Entry("automation.ledger.commands:reconcile", "Compare decisions and ledger, both ways."),
+            "checkpoint": Entry("automation.ledger.commands:checkpoint", "Print the newest signed head."),
+            "sign": Entry("automation.ledger.commands:sign", "Sign what waits, have it cosigned, anchor it."),
+            "publish": Entry("automation.ledger.commands:publish", "Write the log as plain files, to be served."),
+            "keys": Entry("automation.ledger.commands:keys", "Print the log's public keys."),
+            "rotate": Entry("automation.ledger.commands:rotate", "Put a new signing key in the old one's place."),
+            "witness": Entry("automation.ledger.commands:witness", "Run a witness that cosigns logs."),
         },
     ),
     "gate": Group(

@@ -30,7 +30,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -43,6 +43,8 @@ from automation.errors import WarrantError
 from automation.settings import Schema, Settings
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from psycopg2.extensions import connection as Connection  # noqa: N812 (psycopg2 names its class so)
 
 SCHEMAS: Final[tuple[Schema, ...]] = get_args(Schema)
@@ -58,7 +60,7 @@ _PREPARE_LOCK: Final = int.from_bytes(b"warrant", "big")  # any constant that no
 
 # Dagster's event log is written a row at a time. Losing its last half second in a crash of the machine is
 # harmless, since a run that was lost is run again; the ledger, MLflow and Feast keep full durability.
-_PERFORMANCE: Final[dict[Schema, str]] = {"dagster": "-csynchronous_commit=off -cjit=off"}
+_PERFORMANCE: Final[dict[str, str]] = {"dagster": "-csynchronous_commit=off -cjit=off"}
 
 
 class DatabaseNotStartedError(WarrantError):
@@ -116,6 +118,59 @@ def connect(settings: Settings) -> Iterator[Connection]:
         connection.close()
 
 
+def session(settings: Settings, *, schema: str, role: str, prepared_by: Callable[[Settings], None]) -> Connection:
+    """A psycopg2 connection that works as ``role`` in ``schema`` and nowhere else. The caller closes it.
+
+    ``prepared_by`` is called once if the role or the schema is missing: whoever may make them makes them.
+
+    Raises:
+        DatabaseUnreachableError: nothing answers at the address.
+    """
+    import psycopg2
+
+    address = _with_options(_base(settings), schema, f"-crole={role}")
+    for prepare_first in (False, True):
+        if prepare_first:
+            prepared_by(settings)
+        try:
+            connection = psycopg2.connect(address, connect_timeout=10)
+        except psycopg2.Error as error:
+            # An unknown role is refused before anything can be asked; libpq gives no code for it.
+            if prepare_first or f'role "{role}" does not exist' not in str(error):
+                raise _unreachable(settings, error) from None
+            continue
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT current_schema()")
+            if cursor.fetchone() == (schema,):
+                return connection
+        connection.close()
+    raise DatabaseUnreachableError(
+        f"The schema {schema} cannot be used by {role}.", remedy="Run `warrant doctor`, and restore the role's rights."
+    )
+
+
+@contextmanager
+def with_tables(settings: Settings, table: str, definitions: Traversable) -> Iterator[Connection]:
+    """`connect`, to a database that has ``table``: where it is missing, the SQL file ``definitions`` is run first.
+
+    ``CREATE ... IF NOT EXISTS`` alone fails when it is raced, so whoever makes tables takes turns.
+    """
+    with connect(settings) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", (table,))
+            if cursor.fetchone() == (None,):
+                cursor.execute("SELECT pg_advisory_lock(%s)", (_PREPARE_LOCK,))
+                # Somebody else may have made it meanwhile, which only a new transaction is sure to see.
+                connection.commit()
+                cursor.execute("SELECT to_regclass(%s)", (table,))
+                if cursor.fetchone() == (None,):
+                    cursor.execute(definitions.read_text("utf-8"))
+                    connection.commit()
+                cursor.execute("SELECT pg_advisory_unlock(%s)", (_PREPARE_LOCK,))
+        connection.commit()
+        yield connection
+
+
 def _base(settings: Settings) -> str:
     """A libpq URL without schema."""
     if settings.database_url is None:
@@ -146,11 +201,13 @@ def _own(database_url: SecretStr) -> SplitResult:
     return parts
 
 
-def _with_options(base: str, schema: Schema) -> str:
+def _with_options(base: str, schema: str, *more: str) -> str:
     parts = urlsplit(base)
     query = parse_qsl(parts.query, keep_blank_values=True)
     given = [value for name, value in query if name == "options"]
-    options = " ".join(word for word in (_PERFORMANCE.get(schema, ""), *given, f"-csearch_path={schema}") if word)
+    options = " ".join(
+        word for word in (_PERFORMANCE.get(schema, ""), *given, f"-csearch_path={schema}", *more) if word
+    )
     kept = [(name, value) for name, value in query if name != "options"]
     encoded = urlencode([*kept, ("options", options)], quote_via=quote)
     return f"{parts.scheme}://{parts.netloc}{parts.path}?{encoded}"
@@ -397,7 +454,13 @@ def _first_line(file: Path) -> str:
 
 
 def _postmaster(data: Path) -> psutil.Process | None:
-    return next((process for process in _serving(data) if "-D" in process.cmdline()), None)
+    for process in _serving(data):
+        try:
+            if "-D" in process.cmdline():
+                return process
+        except psutil.NoSuchProcess:  # it was a worker, and has ended meanwhile
+            continue
+    return None
 
 
 def _serving(data: Path) -> list[psutil.Process]:

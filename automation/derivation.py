@@ -1,4 +1,4 @@
-"""Runs a workload's Ibis expressions over contract-checked tables, for some days, on DuckDB."""
+"""Runs a workload's Ibis expressions over contract-checked tables, for some days, on DuckDB or on Spark."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
-import polars.selectors as cs
 
+from automation.engines.engine import Files
+from automation.engines.on_duckdb import DuckDB
 from automation.lakehouse import DAY
+from automation.workload import Delivery
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from automation.calendar import Calendar, Days
+    from automation.engines.engine import Engine, Input
+    from automation.lakehouse import Lakehouse
+    from automation.workload import DerivedTable, Workload
 
 
 @dataclass(frozen=True)
@@ -33,46 +38,75 @@ class Window:
 Derivation = Callable[[Mapping[str, "ir.Table"], Window], "ir.Table"]
 # By table: its columns with their types, in order. Hashable, so that what is made of them can be kept.
 Schemas = tuple[tuple[str, tuple[tuple[str, pl.DataType], ...]], ...]
+INSTANT = pl.Datetime("us", "UTC")
+DUCKDB = DuckDB()
+
+
+def derive_table(
+    engine: Engine, lakehouse: Lakehouse, workload: Workload, table: DerivedTable, days: Days
+) -> pl.DataFrame:
+    """The rows of one of the workload's derived tables that became known on ``days``, computed by ``engine``.
+
+    Raises:
+        EngineUnavailableError: the engine cannot run here.
+    """
+    _, module = workload.spec.derived_tables[table.table]
+    function = getattr(workload.module(module), table.table)
+    reach = workload.calendar.within(days.widened(table.lookback_days))
+    whole = {feed.table for feed in workload.spec.feeds if feed.delivery is Delivery.WHOLE}
+    inputs = {
+        name: engine.stored(lakehouse, workload.name, name, None if name in whole else reach) for name in table.reads
+    }
+    return derive(function, inputs, workload.calendar, days, workload.contract(table.table).key, engine)
 
 
 def derive(
-    function: Derivation, tables: Mapping[str, pl.DataFrame], calendar: Calendar, days: Days, order: Sequence[str]
+    function: Derivation,
+    tables: Mapping[str, Input],
+    calendar: Calendar,
+    days: Days,
+    order: Sequence[str],
+    engine: Engine = DUCKDB,
 ) -> pl.DataFrame:
     """The rows of ``function``'s table that became known on ``days``, with their ``day``, ordered by ``order``.
 
-    What became known before the calendar begins belongs to its first day. The order makes the result the same
-    bytes whatever the number of threads.
+    What became known before the calendar begins belongs to its first day. The columns have the expression's types, and
+    the order makes the result the same bytes whatever the engine and the number of threads.
     """
-    import duckdb
-
-    schemas = {name: tuple(frame.drop(DAY, strict=False).schema.items()) for name, frame in tables.items()}
-    sql = _sql(function, tuple(sorted(schemas.items())))
+    inputs = {name: _without_day(given) for name, given in tables.items()}
+    schemas = tuple(sorted((name, tuple(given.schema.items())) for name, given in inputs.items()))
     begins = EARLIEST if days.first == calendar.start else calendar.begins(days.first)
     window = pl.DataFrame(
         {"begins": [begins], "from_day": [calendar.begins(days.first)], "ends": [calendar.ends(days.last)]},
-        schema=dict.fromkeys(("begins", "from_day", "ends"), pl.Datetime("us", "UTC")),
+        schema=dict.fromkeys(("begins", "from_day", "ends"), INSTANT),
     )
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register(WINDOW_TABLE, window.to_arrow())
-        for name, frame in tables.items():
-            connection.register(name, frame.drop(DAY, strict=False).to_arrow())
-        result = pl.DataFrame(connection.sql(sql).to_arrow_table())
+    result = engine.run(_sql(engine, function, schemas), {**inputs, WINDOW_TABLE: window})
     local_day = pl.col("known_time").dt.convert_time_zone(calendar.timezone).dt.date()
     return (
-        # DuckDB gives instants back in the session's zone, or in none: they are all UTC.
-        result.with_columns(cs.datetime().dt.cast_time_unit("us").dt.convert_time_zone("UTC"))
+        result.cast(dict(_types(function, schemas)))  # pyrefly: ignore[bad-argument-type]
         .with_columns(pl.max_horizontal(local_day, pl.lit(calendar.start)).alias(DAY))
         .sort(*order, "known_time", nulls_last=True)
     )
 
 
-@cache
-def _sql(function: Derivation, schemas: Schemas) -> str:
-    """The function's table as DuckDB's SQL, less the rows outside the window."""
-    import ibis
+def _without_day(given: Input) -> Input:
+    """The rows less the column that says in which partition they lie: no derivation may depend on that."""
+    if isinstance(given, Files):
+        return Files(given.paths, pl.Schema({name: dtype for name, dtype in given.schema.items() if name != DAY}))
+    return given.drop(DAY, strict=False)
 
-    return str(ibis.to_sql(expression(function, schemas), dialect="duckdb"))
+
+@cache
+def _sql(engine: Engine, function: Derivation, schemas: Schemas) -> str:
+    """The function's table in the engine's SQL, less the rows outside the window."""
+    return engine.compiled(expression(function, schemas))
+
+
+@cache
+def _types(function: Derivation, schemas: Schemas) -> tuple[tuple[str, pl.DataType], ...]:
+    """The columns' types that the expression says they have; engines may have others in mind."""
+    columns = expression(function, schemas).schema().to_polars().items()
+    return tuple((name, INSTANT if isinstance(dtype, pl.Datetime) else dtype) for name, dtype in columns)
 
 
 @cache

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from automation.plots import calibration_bins
 from automation.policy.costs import costs, stakes
 
 if TYPE_CHECKING:
@@ -95,6 +94,19 @@ def calibration_error(probability: np.ndarray, label: np.ndarray) -> float:
     """Expected calibration error over ten groups of equal size (Naeini et al. 2015, with equal-mass bins)."""
     predicted, happened, size = calibration_bins(probability, label)
     return float(np.sum(np.abs(predicted - happened) * size) / size.sum())
+
+
+def calibration_bins(
+    probability: np.ndarray, label: np.ndarray, bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean prediction, observed share and size of each of ``bins`` groups of equal size by prediction."""
+    order = np.argsort(probability, kind="stable")
+    groups = [group for group in np.array_split(order, bins) if len(group)]
+    return (
+        np.array([probability[group].mean() for group in groups]),
+        np.array([label[group].mean() for group in groups]),
+        np.array([len(group) for group in groups]),
+    )
 
 
 def _either_way(feature: pl.Series, label: np.ndarray) -> float:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from automation.workload import Workload
 
 
-DELIVERIES = "deliveries"
+DELIVERIES, ONLINE_FEATURES, FEATURE_STATISTICS = "deliveries", "online_features", "feature_statistics"
+MODEL_ALIASES = "model_aliases"
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Jobs:
     daily: UnresolvedAssetJobDefinition
     landing: UnresolvedAssetJobDefinition
     release: UnresolvedAssetJobDefinition
+    upkeep: UnresolvedAssetJobDefinition
 
     @property
     def all(self) -> tuple[UnresolvedAssetJobDefinition, ...]:
-        return (self.setup, self.history, self.retrain, self.daily, self.landing, self.release)
+        return (self.setup, self.history, self.retrain, self.daily, self.landing, self.release, self.upkeep)
 
 
 def name(workload: str, job: str) -> str:
@@ -59,6 +61,7 @@ def build(workload: Workload) -> Jobs:
     )
     everyday = (
         derived
+        | dg.AssetSelection.assets(f"{workload.name}/{ONLINE_FEATURES}")
         | _stage(workload, Stage.SCORING)
         | _stage(workload, Stage.DECISIONS)
         | _stage(workload, Stage.OUTCOMES)
@@ -79,7 +82,11 @@ def build(workload: Workload) -> Jobs:
 
     return Jobs(
         setup=job("setup", set_up, "The tables that have no days, and the feature views."),
-        history=job("history", derived, "Raw tables, cases, features and labels: what a first model is trained on."),
+        history=job(
+            "history",
+            derived | dg.AssetSelection.assets(f"{workload.name}/{FEATURE_STATISTICS}"),
+            "Raw tables, cases, features and labels: what a first model is trained on.",
+        ),
         retrain=job(
             "retrain", _stage(workload, Stage.TRAINING), "Training set, candidate and, past its gates, champion."
         ),
@@ -89,6 +96,11 @@ def build(workload: Workload) -> Jobs:
             "Takes in what lies in the landing folder, or the one file that the run names.",
         ),
         daily=job("daily", everyday, "One day from the feed to decisions, outcomes and monitoring."),
+        upkeep=job(
+            "upkeep",
+            _stage(workload, Stage.UPKEEP),
+            "Compaction and retention of every table; ledger, decisions and aliases compared.",
+        ),
         release=job(
             "release",
             derived,

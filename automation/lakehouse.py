@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from automation.engines.engine import Files, UnreadableTableError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
     from automation.calendar import Days
 
 DAY = "day"
+# The last version of Delta's reader protocol that knows neither deletion vectors nor mapped columns.
+FILES_ALONE = 1
 QUARANTINE_SUFFIX = "__quarantine"
 # What a quarantine says of how a row came to be there, not of the row: no part of the table's content.
 PROVENANCE = ("run", "time", "since", "until")
 # A table is opened in some ten milliseconds after a checkpoint of its log, and a day makes one commit.
-TABLE_CONFIGURATION = {"delta.checkpointInterval": "10"}
+# Its log stays: a version that somebody refers to can be read for as long as its files are there.
+TABLE_CONFIGURATION = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 36500 days"}
 
 
 def quarantine_of(table: str) -> str:
@@ -101,6 +106,7 @@ class Lakehouse:
             frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
             mode="overwrite",
             schema_mode="overwrite",
+            configuration=None if self.exists(workload, table) else TABLE_CONFIGURATION,
             commit_properties=_transactions(revisions),
         )
         return self.version(workload, table)
@@ -121,6 +127,61 @@ class Lakehouse:
         if days is not None:
             rows = rows.filter(pl.col(DAY).is_between(days.first, days.last))
         return (rows if columns is None else rows.select(columns)).collect()
+
+    def files(self, workload: str, table: str, days: Days | None = None) -> Files:
+        """The Parquet files that hold the rows of ``days`` (all, if none are given) at the table's newest version.
+
+        The column ``day`` is in the files' paths, not in the files.
+
+        Raises:
+            UnreadableTableError: the files alone do not tell what the table holds. None of ours is so.
+        """
+        opened = self._open(workload, table)
+        if (needed := opened.protocol().min_reader_version) > FILES_ALONE:
+            raise UnreadableTableError(
+                f"{workload}/{table} needs version {needed} of Delta's reader protocol: its Parquet files alone do not "
+                "tell what it holds, because of deletion vectors or renamed columns.",
+                remedy="Write the table anew without these features, or compute on duckdb.",
+            )
+        schema = pl.scan_delta(opened).collect_schema()
+        if days is None or DAY not in schema:
+            return Files(tuple(sorted(opened.file_uris())), schema)
+        lie = [(DAY, ">=", days.first.isoformat()), (DAY, "<=", days.last.isoformat())]
+        return Files(tuple(sorted(opened.file_uris(lie))), schema)
+
+    def columns(self, workload: str, table: str) -> list[str]:
+        """The names of a table's columns."""
+        return [field.name for field in self._open(workload, table).schema().fields]
+
+    def opened(self, workload: str, table: str, version: int | None = None) -> DeltaTable:
+        """The table as Delta has it, for its upkeep."""
+        return DeltaTable(self.location(workload, table), version=version)
+
+    def at(self, workload: str, table: str, version: int) -> pl.DataFrame:
+        """All rows of a version."""
+        return pl.scan_delta(self.location(workload, table), version=version).collect()
+
+    def remove_days(self, workload: str, table: str, days: Days) -> None:
+        """Removes the rows of ``days`` in one commit."""
+        self._open(workload, table).delete(_predicate(days))
+
+    def newest(
+        self, workload: str, table: str, days: Days, columns: Sequence[str], *, unless: int | None = None
+    ) -> tuple[pl.DataFrame, int]:
+        """The rows of ``days``, or of the whole of a table without days, and the table's version, opened once.
+
+        No rows where a table without days still has the version ``unless``, or where there is no table (version -1).
+        """
+        if not self.exists(workload, table):
+            return pl.DataFrame(), -1
+        opened = self._open(workload, table)
+        version = opened.version()
+        rows = pl.scan_delta(opened)
+        if DAY in (field.name for field in opened.schema().fields):
+            rows = rows.filter(pl.col(DAY).is_between(days.first, days.last))
+        elif version == unless:
+            return pl.DataFrame(), version
+        return rows.select(columns).collect(), version
 
     def counts(self, workload: str, table: str, days: Days | None = None) -> dict[date, int]:
         """Rows by day, read from the table's log alone. Days without rows are left out."""

@@ -1,9 +1,13 @@
-"""Plots for asset and check metadata: drawn with matplotlib, shown by the Dagster UI as images in Markdown."""
+"""Plots for asset and check metadata, as SVG that the Dagster UI and MLflow show as images.
+
+They are drawn here: a day has five of them and every raw table one more, and matplotlib takes a tenth of a second for
+each. The same values give the same bytes.
+"""
 
 from __future__ import annotations
 
 import base64
-import io
+import math
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -12,103 +16,85 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import numpy as np
 
+from automation.evaluation import calibration_bins
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#a0aec0"
+COLORS = (BLUE, ORANGE, "#38a169", "#805ad5", GREY, "#d53f8c", "#319795", "#975a16")
+LETTER = 6.2  # the mean width of a letter at the size of the labels
 
 
-def image(figure: Figure) -> dg.MarkdownMetadataValue:
-    """The figure as Markdown metadata."""
-    buffer = io.BytesIO()
-    # No date or version in the file: the same figure gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=72, metadata={"Software": None})
-    return dg.MarkdownMetadataValue(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+def image(svg: str) -> dg.MarkdownMetadataValue:
+    """The plot as Markdown metadata."""
+    return dg.MarkdownMetadataValue(f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
 
 
-def axes(title: str, width: float = 6.0, height: float = 3.2, left: float = 0.75) -> tuple[Figure, Axes]:
-    # The object interface: pyplot would keep every figure open and choose a backend of its own.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    # Fixed margins, in inches: finding the best ones takes longer than drawing the plot.
-    made = figure.add_axes((left / width, 0.75 / height, 1 - (left + 0.2) / width, 1 - 1.1 / height))
-    made.set_title(title, fontsize=10)
-    made.spines[["top", "right"]].set_visible(False)
-    return figure, made
-
-
-def bars(values: Mapping[str, float], title: str, label: str) -> Figure:
-    """Horizontal bars with their values."""
-    figure, drawn = axes(
-        title, height=1.1 + 0.3 * max(1, len(values)), left=0.3 + 0.075 * max(map(len, values), default=1)
-    )
-    names = list(values)[::-1]
-    made = drawn.barh(names, [values[name] for name in names], color=BLUE)
-    drawn.bar_label(made, fmt="{:,.4g}", padding=3, fontsize=8)
-    drawn.margins(x=0.15)
-    drawn.set_xlabel(label)
-    return figure
+def bars(values: Mapping[str, float], title: str, label: str, width: int = 560) -> str:
+    """Horizontal bars with their values, which may be negative."""
+    left = 16 + LETTER * max(map(len, values), default=1)
+    right, below = 76, 56 + 22 * len(values)
+    low, high = min([0.0, *values.values()]), max([0.0, *values.values()])
+    reach = (high - low) or 1.0
+    start = left if low == 0 else left + 60
+    scale = (width - start - right) / reach
+    drawn = [_text(left, 16, "start", title)]
+    for row, (name, value) in enumerate(values.items()):
+        top, begins = 30 + 22 * row, start + (min(value, 0.0) - low) * scale
+        ends = begins + abs(value) * scale
+        at, anchor = (begins - 4, "end") if value < 0 else (ends + 4, "start")
+        drawn += [
+            f'<rect x="{begins:.1f}" y="{top}" width="{ends - begins:.1f}" height="16" fill="{BLUE}"/>',
+            _text(left - 6, top + 12, "end", name),
+            _text(at, top + 12, anchor, f"{value:,.4g}"),
+        ]
+    drawn.append(_text(start, below - 10, "start", label))
+    return _svg(width, below, drawn)
 
 
-def reliability(probability: np.ndarray, label: np.ndarray, title: str) -> Figure:
+def reliability(probability: np.ndarray, label: np.ndarray, title: str) -> str:
     """What was predicted against what happened, in tenths of the cases."""
-    figure, drawn = axes(title, width=4.4, height=4.0)
     predicted, happened, _ = calibration_bins(probability, label)
     top = max(0.5, float(predicted.max(initial=0)), float(happened.max(initial=0)))
-    drawn.plot([0, top], [0, top], color=GREY, linewidth=1)
-    drawn.plot(predicted, happened, "o-", color=BLUE)
-    drawn.set_xlabel("predicted probability")
-    drawn.set_ylabel("observed share")
-    return figure
+    field = _Field(title, (0.0, top), (0.0, top), width=380, height=320)
+    drawn = [
+        *field.frame("predicted probability", "observed share"),
+        field.line([0.0, top], [0.0, top], GREY),
+        field.line(predicted.tolist(), happened.tolist(), BLUE, dots=True),
+    ]
+    return _svg(field.width, field.height, drawn)
 
 
-def lift(probability: np.ndarray, label: np.ndarray, title: str) -> Figure:
+def lift(probability: np.ndarray, label: np.ndarray, title: str) -> str:
     """The share of all bad outcomes found in the share of cases with the highest probabilities."""
-    figure, drawn = axes(title, width=4.4, height=4.0)
     order = np.argsort(-probability, kind="stable")
-    found = np.cumsum(label[order]) / max(1, label.sum())
-    share = np.arange(1, len(label) + 1) / len(label)
-    drawn.plot(share, found, color=BLUE)
-    drawn.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-    drawn.set_xlabel("share of cases, most probable first")
-    drawn.set_ylabel("share of bad outcomes found")
-    return figure
+    found = np.concatenate([[0.0], np.cumsum(label[order]) / max(1, label.sum())])
+    # A hundred points show the curve: a picture need not hold every case.
+    shown = np.unique(np.linspace(0, len(label), 101).astype(int))
+    field = _Field(title, (0.0, 1.0), (0.0, 1.0), width=380, height=320)
+    drawn = [
+        *field.frame("share of cases, most probable first", "share of bad outcomes found"),
+        field.line([0.0, 1.0], [0.0, 1.0], GREY),
+        field.line((shown / max(1, len(label))).tolist(), found[shown].tolist(), BLUE),
+    ]
+    return _svg(field.width, field.height, drawn)
 
 
-def lines(days: Sequence[date], series: Mapping[str, Sequence[float]], title: str, label: str) -> Figure:
-    """One line a series over days."""
-    figure, drawn = axes(title, width=8.0)
-    for (name, values), color in zip(series.items(), (BLUE, ORANGE, "#38a169", "#805ad5", GREY), strict=False):
-        drawn.plot(
-            np.array(days, dtype="datetime64[D]"),
-            np.array(values, dtype=float),
-            label=name,
-            color=color,
-            marker="." if len(days) < 40 else None,
-        )
-    drawn.set_ylabel(label)
-    drawn.tick_params(axis="x", rotation=30, labelsize=8)
-    if len(series) > 1:
-        drawn.legend(fontsize=8, frameon=False)
-    return figure
-
-
-def calibration_bins(
-    probability: np.ndarray, label: np.ndarray, bins: int = 10
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean prediction, observed share and size of each of ``bins`` groups of equal size by prediction."""
-    order = np.argsort(probability, kind="stable")
-    groups = [group for group in np.array_split(order, bins) if len(group)]
-    return (
-        np.array([probability[group].mean() for group in groups]),
-        np.array([label[group].mean() for group in groups]),
-        np.array([len(group) for group in groups]),
-    )
+def lines(days: Sequence[date], series: Mapping[str, Sequence[float]], title: str, label: str) -> str:
+    """One line a series over days; a value that is not finite leaves a gap."""
+    values = [value for told in series.values() for value in told if math.isfinite(value)]
+    at = [float(day.toordinal()) for day in days]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    rows = math.ceil(len(series) / 4) if len(series) > 1 else 0
+    field = _Field(title, (min(at, default=0), max(at, default=0)), (low, high), width=640, height=240, legend=rows)
+    drawn = list(field.frame("", label, (str(min(days)), str(max(days))) if days else ("", "")))
+    for (name, told), color, nth in zip(series.items(), _again(COLORS), count()):
+        drawn.append(field.line(at, list(told), color, dots=len(days) < 40))
+        if rows:
+            drawn += field.named(nth, name, color)
+    return _svg(field.width, field.height, drawn)
 
 
 @dataclass(frozen=True)
@@ -123,50 +109,121 @@ class History:
     usual: tuple[float, float]
 
 
-def histories(shown: Sequence[History], width: int = 640, height: int = 150) -> dg.MarkdownMetadataValue:
-    """The histories below each other, as Markdown metadata.
+def histories(shown: Sequence[History], width: int = 640, height: int = 150) -> str:
+    """The histories below each other."""
+    drawn = [part for found, top in zip(shown, count(0, height), strict=False) for part in _history(found, width, top)]
+    return _svg(width, height * len(shown), drawn)
 
-    Drawn as SVG: every day of every raw table has one, and matplotlib takes a tenth of a second for each.
-    """
-    drawn = "".join(_history(found, width, height, top) for found, top in zip(shown, count(0, height), strict=False))
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height * len(shown)}" '
-        f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>{drawn}</svg>'
+
+def _history(shown: History, width: int, top: int) -> Iterator[str]:
+    first = min([*shown.days, shown.today])
+    values = [*shown.values, shown.value, *shown.usual]
+    field = _Field(
+        shown.title,
+        (float(first.toordinal()), float(shown.today.toordinal())),
+        (min(values), max(values)),
+        width=width,
+        height=150,
+        top=top,
     )
-    return dg.MarkdownMetadataValue(f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+    yield from field.frame("", "", (str(first), str(shown.today)))
+    yield field.line([day.toordinal() for day in shown.days], list(shown.values), BLUE)
+    today, (least, most) = field.x(shown.today.toordinal()), shown.usual
+    yield f'<path d="M{today:.1f},{field.y(least):.1f}V{field.y(most):.1f}" stroke="{GREY}" stroke-width="7"/>'
+    yield f'<circle cx="{today:.1f}" cy="{field.y(shown.value):.1f}" r="4" fill="{ORANGE}"/>'
 
 
-def _history(shown: History, width: int, height: int, top: int) -> str:
-    left, right, above, below = 64, 16, 28, 22
-    first = min([*shown.days, shown.today]).toordinal()
-    span = max(1, shown.today.toordinal() - first)
-    low, high = min([*shown.values, shown.value, *shown.usual]), max([*shown.values, shown.value, *shown.usual])
-    reach = high - low or 1.0
+@dataclass(frozen=True)
+class _Field:
+    """A pair of axes: from what is measured to where it is drawn."""
 
-    def x(day: date) -> float:
-        return left + (width - left - right) * (day.toordinal() - first) / span
+    title: str
+    across: tuple[float, float]
+    up: tuple[float, float]
+    width: int
+    height: int
+    legend: int = 0  # rows of names below
+    top: int = 0
 
-    def y(value: float) -> float:
-        return top + height - below - (height - above - below) * (value - low) / reach
+    def x(self, value: float) -> float:
+        low, high = self.across
+        return 64 + (self.width - 64 - 16) * (value - low) / ((high - low) or 1.0)
 
-    points = " ".join(f"{x(day):.1f},{y(value):.1f}" for day, value in zip(shown.days, shown.values, strict=True))
-    today, (least, most) = x(shown.today), shown.usual
-    labels = [
-        (left, top + 16, "start", shown.title),
-        (left - 6, y(high) + 4, "end", f"{high:,.4g}"),
-        (left - 6, y(low) + 4, "end", f"{low:,.4g}"),
-        (left, top + height - 6, "start", f"{min([*shown.days, shown.today])}"),
-        (today, top + height - 6, "end", f"{shown.today}"),
-    ]
-    return "".join(
-        (
-            f'<path d="M{left},{y(high):.1f}V{y(low):.1f}H{width - right}" fill="none" stroke="{GREY}"/>',
-            f'<polyline points="{points}" fill="none" stroke="{BLUE}"/>',
-            f'<path d="M{today:.1f},{y(least):.1f}V{y(most):.1f}" stroke="{GREY}" stroke-width="7"/>',
-            f'<circle cx="{today:.1f}" cy="{y(shown.value):.1f}" r="4" fill="{ORANGE}"/>',
-            *(
-                f'<text x="{at:.1f}" y="{on:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-                for at, on, anchor, text in labels
-            ),
+    def y(self, value: float) -> float:
+        low, high = self.up
+        bottom = self.top + self.height - self.below
+        return bottom - (self.height - self.below - 28) * (value - low) / ((high - low) or 1.0)
+
+    @property
+    def below(self) -> int:
+        return 34 + 16 * self.legend
+
+    def frame(self, across: str, up: str, ends: tuple[str, str] | None = None) -> Iterator[str]:
+        """Title, axes with round numbers, or with the names of their ends, and what they measure."""
+        left, right, bottom, roof = self.x(self.across[0]), self.width - 16, self.y(self.up[0]), self.y(self.up[1])
+        yield _text(left, self.top + 16, "start", f"{self.title}, {up}" if up else self.title)
+        yield f'<path d="M{left:.1f},{roof:.1f}V{bottom:.1f}H{right}" fill="none" stroke="{GREY}"/>'
+        for value in _round_numbers(*self.up):
+            yield _text(left - 6, self.y(value) + 4, "end", f"{value:,.4g}")
+        under = bottom + 16
+        if ends is not None:
+            yield _text(left, under, "start", ends[0])
+            yield _text(right, under, "end", ends[1] if ends[1] != ends[0] else "")
+        else:
+            for value in _round_numbers(*self.across):
+                yield _text(self.x(value), under, "middle", f"{value:,.4g}")
+        yield _text((left + right) / 2, under + 14, "middle", across)
+
+    def line(self, across: Sequence[float], up: Sequence[float], color: str, *, dots: bool = False) -> str:
+        """The line through the points, interrupted where one is not finite."""
+        pieces: list[list[str]] = [[]]
+        for x, y in zip(across, up, strict=True):
+            if math.isfinite(y):
+                pieces[-1].append(f"{self.x(x):.1f},{self.y(y):.1f}")
+            elif pieces[-1]:
+                pieces.append([])
+        drawn = "".join(
+            f'<polyline points="{" ".join(piece)}" fill="none" stroke="{color}" stroke-width="1.5"/>'
+            for piece in pieces
+            if piece
         )
+        if dots:
+            at = [point.split(",") for piece in pieces for point in piece]
+            drawn += "".join(f'<circle cx="{x}" cy="{y}" r="2.2" fill="{color}"/>' for x, y in at)
+        return drawn
+
+    def named(self, nth: int, name: str, color: str) -> tuple[str, str]:
+        """The entry of a series in the legend."""
+        x, y = 64 + (nth % 4) * (self.width - 80) / 4, self.top + self.height - 16 * self.legend + 16 * (nth // 4) + 6
+        return (
+            f'<rect x="{x:.1f}" y="{y - 8:.1f}" width="10" height="8" fill="{color}"/>',
+            _text(x + 14, y, "start", name),
+        )
+
+
+def _round_numbers(low: float, high: float) -> Iterator[float]:
+    """Some five numbers between, one, two or five times a power of ten apart."""
+    reach = high - low
+    if reach <= 0:
+        yield low
+        return
+    rough = reach / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    for nth in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
+        yield nth * step
+
+
+def _again(colors: Sequence[str]) -> Iterator[str]:
+    return (colors[nth % len(colors)] for nth in count())
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>' if text else ""
+
+
+def _svg(width: int, height: int, drawn: Iterable[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>{"".join(drawn)}</svg>'
     )

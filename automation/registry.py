@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -19,15 +20,17 @@ from automation.models import BoostedModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
+    from types import ModuleType
 
     import polars as pl
-    from matplotlib.figure import Figure
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
     from automation.settings import Settings
 
 TRAINING_KEY, DIGEST, AS_OF = "warrant.training_key", "warrant.digest", "warrant.as_of"
+TABLES, VIEWS = "delta_versions", "feature_views"
+FOLLOWED, STATE = "warrant.champion", "warrant.state"
 CHAMPION_ALIAS, CANDIDATE_ALIAS = "champion", "candidate"
 
 
@@ -50,7 +53,7 @@ class TrainingRecord:
     parameters: Mapping[str, object]
     metrics: Mapping[str, float]
     evidence: Mapping[str, object]
-    plots: Mapping[str, Figure]
+    plots: Mapping[str, str]
 
 
 class UnknownVersionError(WarrantError):
@@ -78,15 +81,20 @@ class ModelRegistry:
         from mlflow.models import infer_signature
 
         client = self._client
+        # What is logged goes where the process was told last, which may be another home's database.
+        self._address(mlflow)
         mlflow.set_experiment(self._experiment())
         inputs = model_input(example, model.features)
         tags = {TRAINING_KEY: record.training_key, AS_OF: record.as_of.isoformat(), DIGEST: model.digest}
+        for said in (TABLES, VIEWS):
+            if record.evidence.get(said):
+                tags[said] = json.dumps(record.evidence[said], separators=(",", ":"))
         with mlflow.start_run(run_name=f"{self._model} as of {record.as_of}", tags=tags) as run, _quiet():
             mlflow.log_params(dict(record.parameters))
             mlflow.log_metrics(dict(record.metrics))
             mlflow.log_dict(dict(record.evidence), "evidence.json")
-            for name, figure in record.plots.items():
-                mlflow.log_figure(figure, f"plots/{name}.png")
+            for name, drawn in record.plots.items():
+                mlflow.log_text(drawn, f"plots/{name}.svg")
             info = mlflow.lightgbm.log_model(
                 model.booster,
                 name="model",
@@ -101,11 +109,27 @@ class ModelRegistry:
         self._client.set_registered_model_alias(self._model, CANDIDATE_ALIAS, version.version)
         return self._registered(version)
 
+    def trained_on(self) -> dict[int, dict[str, int]]:
+        """By registered version: the versions of the tables it was trained on. Those that do not say are left out."""
+        found = self._client.search_model_versions(f"name = '{self._model}'", max_results=10_000)
+        return {int(each.version): json.loads(each.tags[TABLES]) for each in found if TABLES in each.tags}
+
+    def trained_with_by_version(self) -> dict[int, dict[str, str]]:
+        """By registered version: what each view meant when it was trained. Those that do not say are left out."""
+        found = self._client.search_model_versions(f"name = '{self._model}'", max_results=10_000)
+        return {int(each.version): json.loads(each.tags[VIEWS]) for each in found if VIEWS in each.tags}
+
+    def trained_with(self, version: int) -> dict[str, str]:
+        """By feature view: the digest of what it meant when the version was trained. Empty where that is not known."""
+        return _trained_with(self, version)
+
     def load(self, version: int, digest: str) -> BoostedModel:
-        """The model of a version, checked against its digest.
+        """The model of a version, checked against its digest: as it is kept beside the ledger, which needs no MLflow,
+        or from MLflow where it never passed a gate.
 
         Raises:
             UnknownVersionError: MLflow lacks the version, or its files are not those that were promoted.
+            KeptChangedError: what is kept is not what was promoted.
         """
         return _load(self, version, digest)
 
@@ -118,7 +142,8 @@ class ModelRegistry:
         try:
             uri = self._client.get_model_version_download_uri(self._model, str(version))
             with tempfile.TemporaryDirectory() as folder:
-                path = Path(download_artifacts(uri, dst_path=folder))
+                tracking = database.url(self._settings, "mlflow")
+                path = Path(download_artifacts(uri, dst_path=folder, tracking_uri=tracking))
                 booster = lgb.Booster(model_file=str(next(path.rglob("model.lgb"))))
         except (MlflowException, StopIteration) as error:
             raise UnknownVersionError(
@@ -127,9 +152,40 @@ class ModelRegistry:
             ) from error
         return BoostedModel(booster, tuple(booster.feature_name()))
 
-    def project_champion(self, version: int) -> None:
+    def project_champion(self, version: int | None) -> None:
         """Moves MLflow's alias to the version that decides. A projection: nothing reads it to decide."""
-        self._client.set_registered_model_alias(self._model, CHAMPION_ALIAS, str(version))
+        if version is None:
+            self._client.delete_registered_model_alias(self._model, CHAMPION_ALIAS)
+        else:
+            self._client.set_registered_model_alias(self._model, CHAMPION_ALIAS, str(version))
+
+    def follow(self, version: int) -> None:
+        """Moves MLflow's alias to the version that decides, and notes in a tag that this was us."""
+        self.project_champion(version)
+        self._client.set_registered_model_tag(self._model, FOLLOWED, str(version))
+
+    def followed(self) -> int | None:
+        """Where we moved the alias last; None if we never did. The alias elsewhere was moved by other means."""
+        found = self._client.search_registered_models(f"name = '{self._model}'")
+        version = found[0].tags.get(FOLLOWED) if found else None
+        return None if version is None else int(version)
+
+    def states(self) -> dict[int, str]:
+        """By registered version: the state of the rollout that its tag says; an empty text where it says none."""
+        found = self._client.search_model_versions(f"name = '{self._model}'", max_results=10_000)
+        return {int(each.version): each.tags.get(STATE, "") for each in found}
+
+    def project_states(self, states: Mapping[int, str]) -> None:
+        """Has each version's tag say its state. A projection: nothing reads it to decide."""
+        for version, state in states.items():
+            self._client.set_model_version_tag(self._model, str(version), STATE, state)
+
+    def champion_alias(self) -> int | None:
+        """Where MLflow's alias is; None if there is no such alias or no such model."""
+        # By search: asking for one alias of a model that lacks it is an error that has no class of its own.
+        found = self._client.search_registered_models(f"name = '{self._model}'")
+        version = found[0].aliases.get(CHAMPION_ALIAS) if found else None
+        return None if version is None else int(version)
 
     def links(self, version: RegisteredVersion) -> dict[str, str]:
         """Where MLflow's UI shows the run and the version."""
@@ -149,9 +205,13 @@ class ModelRegistry:
         import mlflow
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        self._address(mlflow)
+        return mlflow.MlflowClient()
+
+    def _address(self, mlflow: ModuleType) -> None:
+        """Tells MLflow, which keeps it for the whole process, where its database is."""
         mlflow.set_tracking_uri(database.url(self._settings, "mlflow"))
         mlflow.set_registry_uri(database.url(self._settings, "mlflow"))
-        return mlflow.MlflowClient()
 
     def _experiment(self) -> str:
         name = self._workload
@@ -184,13 +244,24 @@ def model_input(frame: pl.DataFrame, features: tuple[str, ...]):
 
 @lru_cache(maxsize=4)
 def _load(registry: ModelRegistry, version: int, digest: str) -> BoostedModel:
-    model = registry.download(version)
+    from automation.rollout import kept
+
+    try:
+        return kept.model(registry._settings, digest)
+    except kept.NotKeptError:
+        model = registry.download(version)
     if model.digest != digest:
         raise UnknownVersionError(
             f"Version {version} has the digest {model.digest}, but {digest} was promoted: its files were changed.",
             remedy="Promote a version whose files are whole, and find out who changed these.",
         )
     return model
+
+
+@lru_cache(maxsize=16)
+def _trained_with(registry: ModelRegistry, version: int) -> dict[str, str]:
+    found = registry._client.get_model_version(registry._model, str(version))
+    return json.loads(found.tags.get(VIEWS, "{}"))
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,8 @@ import click
 
 from automation.calendar import Days
 from automation.errors import WarrantError
+from automation.jobs import ONLINE_FEATURES
+from automation.options import DATE, WORKLOAD
 from automation.schedules import retraining_due
 from automation.workload import Delivery
 
@@ -179,7 +181,10 @@ class Platform:
             setup=None not in set_up and not held(whole),
             history=frozenset.intersection(*map(partitions, derived)) - held_raw - stale.derived,
             champions=partitions("champion"),
-            days=partitions(LAST_ASSET) - held_raw - held(["scores", "decisions", "outcomes"]) - stale.decided,
+            days=partitions(LAST_ASSET)
+            - held_raw
+            - held([ONLINE_FEATURES, "scores", "decisions", "outcomes"])
+            - stale.decided,
         )
 
     def run(
@@ -351,13 +356,10 @@ def shown(steps: Iterator[tuple[Step, int, int]]) -> int:
     return number
 
 
-DAY = click.DateTime(formats=["%Y-%m-%d"])
-
-
 @click.command("replay")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
-@click.option("--from", "first", type=DAY, required=True, help="First day to decide (YYYY-MM-DD).")
-@click.option("--to", "last", type=DAY, required=True, help="Last day to decide.")
+@WORKLOAD
+@click.option("--from", "first", type=DATE, required=True, help="First day to decide (YYYY-MM-DD).")
+@click.option("--to", "last", type=DATE, required=True, help="Last day to decide.")
 @click.option("--again", is_flag=True, help="Run days that are done already, too.")
 def command(name: str, first, last, again: bool) -> None:
     """Replay days in order, as the schedules would have run them.
@@ -382,9 +384,9 @@ def command(name: str, first, last, again: bool) -> None:
 
 
 @click.command("backfill")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
-@click.option("--from", "first", type=DAY, required=True, help="First day (YYYY-MM-DD).")
-@click.option("--to", "last", type=DAY, required=True, help="Last day.")
+@WORKLOAD
+@click.option("--from", "first", type=DATE, required=True, help="First day (YYYY-MM-DD).")
+@click.option("--to", "last", type=DATE, required=True, help="Last day.")
 def backfill_command(name: str, first, last) -> None:
     """Ingest days and compute their features, month by month, without deciding anything.
 

@@ -47,4 +47,14 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.ScheduleDefinition]:
     def retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return requested(context, days_back=0)
 
-    return [daily, retrain]
+    @dg.schedule(
+        name=f"{workload.name}_upkeep",
+        job=jobs.upkeep,
+        cron_schedule=f"30 {MORNING - 4} * * 0",
+        execution_timezone=calendar.timezone,
+        description="Every Sunday night: small files are made one, what need not be kept goes, the ledger is verified.",
+    )
+    def upkeep(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(run_key=f"{workload.name} upkeep {context.scheduled_execution_time.date()}")
+
+    return [daily, retrain, upkeep]

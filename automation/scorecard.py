@@ -15,9 +15,10 @@ from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.evaluation import auc, calibration_error
 from automation.lakehouse import DAY, Lakehouse
+from automation.options import DATE, WORKLOAD
 from automation.quarantine import held
-from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform
+from automation.versions import newest
 from automation.workload import Stage
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dic
     decisions = _read(lake, workload, "decisions", days, ["case_key", "action", "status", "review_reasons"])
     wanted = [
         "case_key",
+        "known_time",
         "label",
         "probability",
         "rule_value",
@@ -93,7 +95,8 @@ def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dic
     found = _read(
         lake, workload, "outcomes", workload.calendar.within(Days(days.first, workload.calendar.days().last)), wanted
     )
-    outcomes = found.filter(pl.col("case_key").is_in(decisions["case_key"].implode())).sort("decision_time", "case_key")
+    of_these = found.filter(pl.col("case_key").is_in(decisions["case_key"].implode()))
+    outcomes = newest(of_these, "case_key").sort("decision_time", "case_key")
     label = outcomes["label"].cast(pl.Float64).to_numpy()
     realised = costs(label, outcomes["stake"].to_numpy(), spec.policy)
     cost = float(outcomes["realised_cost"].sum())
@@ -298,9 +301,9 @@ def show(card: Scorecard, policy: Policy) -> None:
 
 
 @click.command("scorecard")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
-@click.option("--from", "first", type=DAY_OPTION, help="First day; by default the first that was decided.")
-@click.option("--to", "last", type=DAY_OPTION, help="Last day; by default the last that was decided.")
+@WORKLOAD
+@click.option("--from", "first", type=DATE, help="First day; by default the first that was decided.")
+@click.option("--to", "last", type=DATE, help="Last day; by default the last that was decided.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str, first, last, as_json: bool) -> None:
     """Say what the decided days came to: cases, actions, quality, dollars, quarantine, time.

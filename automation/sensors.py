@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 import dagster as dg
 from dagster._utils.warnings import disable_dagster_warnings
 
-from automation.jobs import Jobs
+from automation.jobs import MODEL_ALIASES, Jobs
 from automation.landing.deliveries import landed_by_day
 from automation.settings import settings
 from automation.workload import Source, Workload
@@ -80,6 +80,32 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             skip_reason=None if chosen else "A day is being run." if running else "Nothing new was delivered.",
         )
 
+    @dg.sensor(
+        name=f"{workload.name}_model_aliases",
+        job=jobs.upkeep,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Finds MLflow's champion moved by other means than promotion, and has it recorded and put back.",
+    )
+    def model_aliases(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        from automation.registry import ModelRegistry
+        from automation.rollout.aliases import alias
+
+        chosen = settings()
+        found = alias(chosen, workload, ModelRegistry(chosen, workload.name, workload.spec.model.name))
+        if found.current:
+            return dg.SkipReason(found.says)
+        # One run for what was found, however often it is looked at before the run is done.
+        running = context.instance.get_runs_count(
+            dg.RunsFilter(
+                job_name=jobs.upkeep.name,
+                statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
+            )
+        )
+        if running:
+            return dg.SkipReason("It is being put back.")
+        return dg.RunRequest(asset_selection=[dg.AssetKey([workload.name, MODEL_ALIASES])])
+
     # Whether a gate holds, a waiver of it included, is for our code to say: so the conditions are evaluated by it.
     with disable_dagster_warnings():
         automation = dg.AutomationConditionSensorDefinition(
@@ -89,7 +115,7 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
             description="Requests each asset whose inputs are new and whose inputs' gates hold nothing back.",
         )
-    return [new_data, automation]
+    return [new_data, model_aliases, automation]
 
 
 def _fed(workload: Workload) -> Mapping[str, str]:

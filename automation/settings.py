@@ -14,6 +14,8 @@ from typing import Literal, TypeAlias
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from automation.engines.engine import EngineName
+
 Schema: TypeAlias = Literal["dagster", "mlflow", "feast", "warrant"]
 
 
@@ -44,6 +46,32 @@ class Settings(BaseSettings):
     landing_folder: Path | None = Field(
         default=None, description="Folder into which files for the feeds are dropped; by default WARRANT_HOME/landing."
     )
+    online_store_url: SecretStr | None = Field(
+        default=None,
+        description="A Redis (redis://user:password@host:6379/0) to serve features from; by default the database.",
+    )
+    engine: EngineName | None = Field(
+        default=None,
+        description="What computes derived tables: duckdb or spark; by default what the workload says, else duckdb.",
+    )
+    spark_master: str = Field(default="local[*]", description="Spark's master, where the engine is spark.")
+    spark_conf: dict[str, str] | None = Field(
+        default=None, description="Further settings of the Spark session: a JSON object of texts."
+    )
+    ledger_name: str = Field(
+        default="warrant", description="The name that the ledger is signed under, for ever: your organisation's, say."
+    )
+    ledger_key_file: Path | None = Field(
+        default=None, description="File of the ledger's signing key; by default WARRANT_HOME/keys/ledger.key."
+    )
+    ledger_witness_url: str | None = Field(
+        default=None, description="Address of a witness (C2SP tlog-witness) that cosigns the ledger's checkpoints."
+    )
+    ledger_witness_key: str | None = Field(default=None, description="The witness's public key: name+id+key.")
+    ledger_anchor: Path | None = Field(
+        default=None,
+        description="Folder into which every checkpoint is written, where the database's keeper has no hand.",
+    )
     host: str = Field(default="127.0.0.1", description="Address the user interfaces listen on.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
@@ -66,13 +94,15 @@ class Settings(BaseSettings):
         default=None, description="Whom alerts by e-mail come from; by default warrant@ and the host's name."
     )
 
-    @field_validator("home", "landing_folder")
+    @field_validator("home", "landing_folder", "ledger_key_file", "ledger_anchor")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
 
     def __hash__(self) -> int:
-        return hash((self.home, self.database_url, self.lakehouse_url, self.artifacts_url, self.host))
+        return hash(
+            (self.home, self.database_url, self.lakehouse_url, self.artifacts_url, self.online_store_url, self.host)
+        )
 
     @property
     def lakehouse(self) -> str:

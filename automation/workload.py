@@ -6,9 +6,8 @@ contradicts another is refused when the code location loads, with the line it st
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
+import importlib.util
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -18,6 +17,9 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from automation.calendar import Calendar
+from automation.engines.engine import EngineName
+from automation.policy.limits.declared import AnyLimit, contradictions
+from automation.rollout.plan import RolloutPlan
 from contracts.document import Contract, load_folder
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Stage(StrEnum):
     DECISIONS = "decisions"
     OUTCOMES = "outcomes"
     MONITORING = "monitoring"
+    UPKEEP = "upkeep"
 
 
 class Delivery(StrEnum):
@@ -121,23 +124,18 @@ class Stake(Declared):
     otherwise: float = Field(gt=0, description="The feature's value assumed where it is not known.")
 
 
-class Limit(Declared):
-    """At most so many cases a day may get an action for each value of a column, in the order of decision times."""
-
-    action: str
-    at_most: int = Field(ge=0)
-    per: str
-
-
 class Policy(Declared):
-    """Actions and their costs, limits on them, and when a person decides. Its digest is the policy's version."""
+    """What actions cost and spare, and how often they may be taken.
+
+    With the files of the workload's folder ``policy/``, which say what may be done and who may do it, it is the whole
+    policy (`automation.policy.bundle`).
+    """
 
     stake: Stake
     harm: float = Field(gt=0, description="Dollars a bad outcome costs for each unit at stake, if nothing is done.")
     actions: tuple[Action, ...] = Field(min_length=2)
     safe_action: str
-    limits: tuple[Limit, ...] = ()
-    review_above: float | None = Field(default=None, gt=0, description="Dollars an action may cost without a person.")
+    limits: tuple[AnyLimit, ...] = ()
     assumptions: tuple[str, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -145,19 +143,11 @@ class Policy(Declared):
         names = [action.name for action in self.actions]
         if len(set(names)) != len(names):
             raise ValueError(f"two actions share a name: {', '.join(names)}")
-        for named, where in [(self.safe_action, "safe_action"), *((limit.action, "limits") for limit in self.limits)]:
-            if named not in names:
-                raise ValueError(f"{where} names the action {named!r}, which is none of {', '.join(names)}")
-        if any(limit.action == self.safe_action for limit in self.limits):
-            raise ValueError(
-                f"the safe action {self.safe_action!r} cannot be limited: every case must be able to get it"
-            )
+        if self.safe_action not in names:
+            raise ValueError(f"safe_action names the action {self.safe_action!r}, which is none of {', '.join(names)}")
+        for problem in contradictions(self.limits, names, self.safe_action):
+            raise ValueError(problem)
         return self
-
-    @property
-    def version(self) -> str:
-        """SHA-256 of the policy's content."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     def action(self, name: str) -> Action:
         return next(action for action in self.actions if action.name == name)
@@ -188,6 +178,10 @@ class WorkloadSpec(Declared):
     model: ModelSpec
     policy: Policy
     objectives: Objectives
+    rollout: RolloutPlan = Field(default=RolloutPlan(), description="How a version that passed its gates goes live.")
+    engine: EngineName | None = Field(
+        default=None, description="What computes the derived tables, unless WARRANT_ENGINE says otherwise."
+    )
     retrain_day: int = Field(default=1, ge=1, le=28, description="Day of the month on which the model is retrained.")
 
     @model_validator(mode="after")
@@ -271,9 +265,20 @@ class Workload:
     @cached_property
     def model_features(self) -> tuple[str, ...]:
         """The columns a model sees, in the order of the feature vector's contract."""
-        contract = self.contract(self.spec.model.contract)
-        hidden = {*contract.key, "event_time", *self.spec.model.exclude}
-        return tuple(column.name for column in contract.columns if column.name not in hidden)
+        return self.seen_of(self.contract(self.spec.model.contract))
+
+    def seen_of(self, vector: Contract) -> tuple[str, ...]:
+        """The columns of a feature vector that a model sees, in the order of its contract."""
+        hidden = {*vector.key, "event_time", *self.spec.model.exclude}
+        return tuple(column.name for column in vector.columns if column.name not in hidden)
+
+    @cached_property
+    def policy_folder(self) -> Path:
+        """Where the files of the workload's policy lie, beside its defs.yaml."""
+        found = importlib.util.find_spec(self.package)
+        assert found is not None  # noqa: S101 - its defs.yaml was read from there
+        assert found.submodule_search_locations is not None  # noqa: S101
+        return Path(next(iter(found.submodule_search_locations))) / "policy"
 
     def module(self, name: str) -> ModuleType:
         """One of the workload's modules, imported when it is needed: feed, migrations, features or model."""

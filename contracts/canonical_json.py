@@ -34,6 +34,8 @@ def _values(series: pl.Series) -> Sequence[object]:
         return zoned.dt.to_string("iso:strict").to_list()
     if series.dtype in (pl.String, pl.Boolean, pl.Null) or series.dtype.is_integer():
         return series.to_list()
+    if series.dtype == pl.Float64 and series.is_finite().all():
+        return series.to_list()
     return [_plain(value) for value in series.to_list()]
 
 

@@ -470,6 +470,9 @@ class _Comparing:
         for what in ("description", "reason"):
             if getattr(old, what) != getattr(new, what):
                 yield words(element, what, getattr(old, what), getattr(new, what))
+        if old.changeable != new.changeable:
+            before, after = (str(each.changeable) if each.changeable else None for each in (old, new))
+            yield words(element, "changeable", before, after)
 
     def _unit(self, element: str, old: Column, new: Column) -> Change:
         if old.unit is None:

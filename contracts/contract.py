@@ -34,6 +34,28 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+class Direction(StrEnum):
+    """Which way a value could have been otherwise."""
+
+    EITHER = "either"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True)
+class Changeable:
+    """That a value could have been otherwise, which way, and in multiples of what: one says 12 minutes, not 12.31.
+
+    What a decision would have been, had a value been another, is asked of such columns only.
+    """
+
+    direction: Direction
+    step: float
+
+    def __str__(self) -> str:
+        return f"{self.direction}, in steps of {self.step:g}"
+
+
 # The first physical type of each logical type is what a column without `physicalType` gets.
 DTYPES: Mapping[LogicalType, Mapping[str, pl.DataType]] = {
     LogicalType.STRING: {"string": pl.String()},
@@ -59,7 +81,8 @@ class Column:
     """What a contract promises about one column.
 
     `minimum` and `maximum` are inclusive. `required` is true for key columns too. `reason` is a
-    phrase in which `{value}` stands for the value, e.g. "gusts of {value} knots".
+    phrase in which `{value}` stands for the value, e.g. "gusts of {value} knots". `changeable` is None
+    where the value could not have been otherwise.
     """
 
     name: str
@@ -73,6 +96,7 @@ class Column:
     description: str = ""
     unit: str | None = None
     reason: str | None = None
+    changeable: Changeable | None = None
 
     @property
     def dtype(self) -> pl.DataType:

@@ -21,7 +21,8 @@ Conventions on top of the standard
   read.
 - `customProperties` of the table: `quarantineLimit` (share of rows, 0 to 1), `timezone` and `compatibility` (what the
   next version owes to this one, see `contracts.compatibility`; BACKWARD unless it says otherwise);
-  of a column: `unit` and `reason`.
+  of a column: `unit`, `reason` and, of numbers, `changeable`: `{direction: either, step: 1}` says that the value could
+  have been otherwise, upwards and downwards (or only `up`, only `down`), and in multiples of what.
 """
 
 import datetime as dt
@@ -41,9 +42,11 @@ import yaml
 from contracts import location
 from contracts.contract import (
     DTYPES,
+    Changeable,
     Column,
     Compatibility,
     Contract,
+    Direction,
     Expectation,
     ExpectationKind,
     LogicalType,
@@ -237,7 +240,7 @@ def _unknown_keys(model: "BaseModel", raw: Mapping[str, Any], where: str) -> Ite
 
 
 _TABLE_PROPERTIES = ("quarantineLimit", "timezone", "compatibility")
-_COLUMN_PROPERTIES = ("unit", "reason")
+_COLUMN_PROPERTIES = ("unit", "reason", "changeable")
 _END_OF_SUPPORT, _RETENTION = "endOfSupport", "retention"
 _OPERATORS = (
     "mustBe",
@@ -478,6 +481,7 @@ class Reading:
             description=declared.description or "",
             unit=self._text(f"{element}.customProperties.unit", custom.get("unit")),
             reason=self._reason(f"{element}.customProperties.reason", custom.get("reason")),
+            changeable=self._changeable(f"{element}.customProperties.changeable", logical, custom.get("changeable")),
         )
 
     def _options(self, element: str, logical: LogicalType, options: Mapping[str, object]) -> dict[str, Any]:
@@ -556,6 +560,25 @@ class Reading:
             self.problem(element, f"{template!r} does not place the value", "write a phrase with {value} in it")
             return None
         return template
+
+    def _changeable(self, element: str, logical: LogicalType, value: object) -> Changeable | None:
+        if value is None:
+            return None
+        if logical not in _NUMERIC:
+            self.problem(element, f"a {logical} has no steps", "remove it, or make the column a number")
+            return None
+        given = value if isinstance(value, dict) else {}
+        direction, step = given.get("direction"), given.get("step")
+        stepped = _is_number(step) and step > 0 and (logical is LogicalType.NUMBER or float(step).is_integer())
+        if set(given) != {"direction", "step"} or direction not in set(Direction) or not stepped:
+            whole = "a whole number" if logical is LogicalType.INTEGER else "a number"
+            self.problem(
+                element,
+                f"it is {value!r}",
+                f"give {{direction: {' or '.join(Direction)}, step: {whole} above zero}}",
+            )
+            return None
+        return Changeable(Direction(str(direction)), float(step))
 
     def _row_rule(
         self, element: str, item: "DataQuality", columns: Mapping[str, Column], earlier: Sequence[RowRule]

@@ -33,7 +33,7 @@ _READ_OF_COLUMN = frozenset(
         "map",
     }
 )
-_PROPERTIES = frozenset({"quarantineLimit", "timezone", "compatibility", "unit", "reason"})
+_PROPERTIES = frozenset({"quarantineLimit", "timezone", "compatibility", "unit", "reason", "changeable"})
 # What the reading takes from an item; what else is said in it stands beside the contract.
 _READ_OF_QUALITY = frozenset(
     {
@@ -151,7 +151,7 @@ def _table(tree: Mapping[str, Any], contract: Contract, refused: frozenset[str])
             continue
         said = dict(_flat(column, frozenset()))
         held = {key for key in said if key in _READ_OF_COLUMN and not _refuses(refused, f"{element}.{key}")}
-        held |= {f"customProperties.{each}" for each in ("unit", "reason")}
+        held |= {f"customProperties.{each}" for each in ("unit", "reason", "changeable")}
         held |= {
             key
             for key in said

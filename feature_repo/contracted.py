@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from feast.types import FeastType
 
 EVENT_TIME, KNOWN_TIME = "event_time", "known_time"
+KNOWN_RULE = f"counts from greatest({EVENT_TIME}, {KNOWN_TIME}) on; a row without {KNOWN_TIME} is never used"
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 
 _TYPES: dict[LogicalType, FeastType] = {
@@ -69,8 +70,12 @@ def view(
             timestamp_field=EVENT_TIME,
             created_timestamp_column=KNOWN_TIME,
         ),
-        online=False,
+        online=True,
         description=promised.description,
         owner=", ".join(promised.owners),
-        tags={"contract": f"{promised.name} {promised.version}", "contract_digest": promised.digest},
+        tags={
+            "contract": f"{promised.name} {promised.version}",
+            "contract_digest": promised.digest,
+            "known_time": KNOWN_RULE,
+        },
     )

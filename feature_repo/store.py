@@ -17,7 +17,7 @@ import polars as pl
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from feast import Entity, FeatureService, FeatureStore
     from feast.base_feature_view import BaseFeatureView
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from feast.feast_object import FeastObject
 
 WORKLOAD_TAG = "workload"
+SPARK_STORE = "feature_repo.spark.DeltaSparkOfflineStore"
 
 
 class NameTakenError(ValueError):
@@ -43,18 +44,28 @@ class AppliedObjects:
     removed: tuple[str, ...]
 
 
-def feature_store(registry_url: str, lakehouse: str) -> FeatureStore:
+def feature_store(
+    registry_url: str, lakehouse: str, online: str | None = None, spark: Mapping[str, str] | None = None
+) -> FeatureStore:
     """The store that feature_store.yaml declares, with its registry and its lakehouse filled in.
 
     Keep it and use it again: it caches the registry. `registry_url` is a SQLAlchemy URL
     (`postgresql+psycopg2://…`, never `postgresql://`, which Feast reads as psycopg 3); the database and the
-    schema of its search path must exist. `lakehouse` is a folder or a URL. Neither is logged.
+    schema of its search path must exist. `lakehouse` is a folder or a URL, `online` the address of the online
+    store (`postgresql…` or `redis://…`; None: there is none). None of them is logged. With ``spark``, the settings of
+    a Spark session, features of the past are joined there.
     """
     from feast import FeatureStore, RepoConfig
 
     settings = yaml.safe_load(files("feature_repo").joinpath("feature_store.yaml").read_text("utf-8"))
     settings["registry"]["path"] = registry_url
     settings["offline_store"]["lakehouse"] = lakehouse
+    if spark is not None:
+        settings["offline_store"] |= {"type": SPARK_STORE, "spark_conf": dict(spark)}
+    if online is None:
+        settings["online_store"] = None
+    else:
+        settings["online_store"]["address"] = online
     return FeatureStore(config=RepoConfig(**settings))
 
 
@@ -135,13 +146,24 @@ def historical_features(store: FeatureStore, service_name: str, entity_frame: pl
         The errors of `feature_repo.offline_store`, and Feast's own for an unknown service.
     """
     service = store.get_feature_service(service_name, allow_cache=True)
+    features = [feature.name for view in service.feature_view_projections for feature in view.features]
+    return pl.concat([entity_frame, _joined(store, service, features, entity_frame)], how="horizontal")
+
+
+def historical_values(store: FeatureStore, references: Sequence[str], entity_frame: pl.DataFrame) -> pl.DataFrame:
+    """The features of ``references`` (`view:feature`) alone, for each row of the frame, as `historical_features`."""
+    features = [reference.rpartition(":")[2] for reference in references]
+    return _joined(store, list(references), features, entity_frame)
+
+
+def _joined(
+    store: FeatureStore, asked: FeatureService | list[str], features: list[str], entity_frame: pl.DataFrame
+) -> pl.DataFrame:
     with _no_word_about_on_demand_views():
         job = store.get_historical_features(
-            entity_df=entity_frame.to_pandas(use_pyarrow_extension_array=True), features=service
+            entity_df=entity_frame.to_pandas(use_pyarrow_extension_array=True), features=asked
         )
-    features = [feature.name for view in service.feature_view_projections for feature in view.features]
-    values = pl.DataFrame(job.to_arrow().select(features))
-    return pl.concat([entity_frame, values], how="horizontal")
+    return pl.DataFrame(job.to_arrow().select(features))
 
 
 @contextmanager

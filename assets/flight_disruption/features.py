@@ -4,6 +4,9 @@ Each function is one table: an Ibis expression over contract-checked tables. Its
 instant they describe, and ``known_time``, the instant from which they may be used; nothing a row is computed from
 became known later than the row itself (law 3). Which tables a function reads, and how many days back, stands in
 defs.yaml. Sums are of whole minutes and counts, so that they come out the same in whatever order they are added.
+
+A report may be revised: a later row of the same flight and status, known later. What is said of the last hours counts
+first reports; what is said of four weeks counts, at each instant, the newest report known by then.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ LATE_MINUTES = 30
 DECISION_LEAD = 2 * HOUR
 GRID = 15 * 60
 LONGEST_TRAIL = 12 * HOUR
+FOUR_WEEKS = 28 * DAY
 # Midnight in New York's winter. One instant a day all year, so that a day's record does not depend on the clocks.
 DAY_ENDS = 5 * HOUR
 ORIGINS = ("EWR", "JFK", "LGA")
@@ -51,7 +55,7 @@ def cases(tables: Mapping[str, ir.Table], window: Window) -> ir.Table:
 
 
 def labels(tables: Mapping[str, ir.Table], window: Window) -> ir.Table:
-    """What became of each flight, once known: late is 30 minutes or more, cancelled or diverted."""
+    """What became of each flight, once known and each time it is revised: late is 30 minutes, cancelled or diverted."""
     status = tables["flight_status"]
     final = status.filter(status.status != "departed")
     return final.select(
@@ -106,13 +110,14 @@ def origin_weather(tables: Mapping[str, ir.Table], window: Window) -> ir.Table:
         precipitation_in_3h=hourly.precipitation_in.max().over(recent),
         wind_speed_mph_3h=hourly.wind_speed_mph.max().over(recent),
         event_time=hourly.event_time,
-        known_time=hourly.known_time,
+        # An hour that came late makes the worst of the hours after it known late, too.
+        known_time=hourly.known_time.max().over(recent),
     )
 
 
 def origin_congestion(tables: Mapping[str, ir.Table], window: Window) -> ir.Table:
     """How the airport runs, every quarter of an hour: delays and cancellations of the last hours, flights overdue."""
-    status, schedule = tables["flight_status"], tables["flight_schedule"]
+    status, schedule = _as_it_happened(tables["flight_status"]), tables["flight_schedule"]
     reported = status.select(
         key=status.origin,
         at=_seconds(status.known_time),
@@ -155,7 +160,7 @@ def origin_congestion(tables: Mapping[str, ir.Table], window: Window) -> ir.Tabl
 
 def carrier_congestion(tables: Mapping[str, ir.Table], window: Window) -> ir.Table:
     """How the carrier runs at the airport, at each of its events there."""
-    status = tables["flight_status"]
+    status = _as_it_happened(tables["flight_status"])
     events = status.select(
         "origin",
         "carrier",
@@ -179,7 +184,7 @@ def carrier_congestion(tables: Mapping[str, ir.Table], window: Window) -> ir.Tab
 
 def destination_congestion(tables: Mapping[str, ir.Table], window: Window) -> ir.Table:
     """How flights from New York fare at the destination, at each event there."""
-    status = tables["flight_status"]
+    status = _as_it_happened(tables["flight_status"])
     events = status.select(key=status.destination, at=_seconds(status.known_time), **_tally(status))
     trailing = _trailing(events)
     state = events.select(
@@ -240,6 +245,16 @@ def aircraft_rotation(tables: Mapping[str, ir.Table], window: Window) -> ir.Tabl
     )
 
 
+def _as_it_happened(status: ir.Table) -> ir.Table:
+    """The first report of each event that was known before the longest trail had passed it.
+
+    Of what is told later, news of the last hours it is not: a revision, or a report that comes a day late.
+    """
+    prompt = status.filter(_seconds(status.known_time) - _seconds(status.event_time) < LONGEST_TRAIL)
+    nth = ibis.row_number().over(group_by=[prompt.flight_id, prompt.status], order_by=prompt.known_time)
+    return prompt.mutate(nth=nth).filter(ibis._.nth == 0).drop("nth")
+
+
 def _late(status: ir.Table) -> ir.BooleanValue:
     return (status.status != "arrived") | (status.delay_minutes >= LATE_MINUTES)
 
@@ -298,34 +313,53 @@ def _grid(window: Window) -> ir.Table:
 
 
 def _history(status: ir.Table, keys: list[str], prefix: str) -> ir.Table:
-    """The record of ``keys`` over the 28 days up to and with each day on which something became known of them."""
+    """The record of ``keys`` over the 28 days up to and with each day on which something became known of them.
+
+    A flight counts for 28 days from the day on which it happened; until its report was known it does not count yet, and
+    from the day on which a newer one is, that one counts in its place.
+    """
     final = status.filter(status.status != "departed")
-    days_since_1970 = (_seconds(final.known_time) - DAY_ENDS - 1) // DAY
-    ends = (days_since_1970 + 1) * DAY + DAY_ENDS
     arrived = final.status == "arrived"
-    daily = final.mutate(
-        at=ends,
+    reports = final.select(
+        *keys,
+        known=_day_end(final.known_time),
+        replaced=_day_end(final.known_time.lead().over(group_by=final.flight_id, order_by=final.known_time)),
+        gone=_day_end(final.event_time) + FOUR_WEEKS,
+        flights=ibis.literal(1, "int64"),
         late=_late(final).cast("int64"),
         arrived=arrived.cast("int64"),
         minutes=arrived.ifelse(final.delay_minutes.fill_null(0), 0),
     )
-    daily = daily.group_by([*keys, "at"]).agg(
-        flights=daily.count(), late=daily.late.sum(), arrived=daily.arrived.sum(), minutes=daily.minutes.sum()
+    reports = reports.mutate(until=ibis.least(ibis.coalesce(reports.replaced, reports.gone), reports.gone))
+    reports = reports.filter(reports.known < reports.until)
+    counted = ("flights", "late", "arrived", "minutes")
+    comes = reports.select(*keys, *counted, at=reports.known, told=ibis.literal(1))
+    goes = reports.select(
+        *keys, **{name: -reports[name] for name in counted}, at=reports.until, told=ibis.literal(0)
+    ).cast(comes.schema())
+    changes = ibis.union(comes, goes)
+    daily = changes.group_by([*keys, "at"]).agg(
+        **{name: changes[name].sum().cast("int64") for name in counted}, told=changes.told.max()
     )
-    four_weeks = ibis.range_window(preceding=28 * DAY - 1, following=0, group_by=keys, order_by=daily.at)
-    flights, late = daily.flights.sum().over(four_weeks), daily.late.sum().over(four_weeks)
-    delay, arrivals = daily.minutes.sum().over(four_weeks), daily.arrived.sum().over(four_weeks)
+    so_far = ibis.range_window(preceding=None, following=0, group_by=keys, order_by=daily["at"])
+    state = daily.select(*keys, "at", "told", **{name: daily[name].sum().over(so_far) for name in counted})
+    state = state.filter(state.told == 1)
     return _at_known(
-        daily.select(
+        state.select(
             *keys,
             "at",
             **{
-                f"{prefix}_flights_28d": flights.cast("int64"),
-                f"{prefix}_late_share_28d": _mean(late, flights),
-                f"{prefix}_arrival_delay_mean_28d": _mean(delay, arrivals),
+                f"{prefix}_flights_28d": state.flights.cast("int64"),
+                f"{prefix}_late_share_28d": _mean(state.late, state.flights),
+                f"{prefix}_arrival_delay_mean_28d": _mean(state.minutes, state.arrived),
             },
         )
     )
+
+
+def _day_end(instant: Any) -> Any:
+    """The end of the day of history in which an instant lies, in seconds since 1970."""
+    return ((_seconds(instant) - DAY_ENDS - 1) // DAY + 1) * DAY + DAY_ENDS
 
 
 def _mean(total: Any, count: Any) -> Any:
@@ -339,7 +373,13 @@ def _at_known(state: ir.Table) -> ir.Table:
 
 
 def _seconds(instant: Any) -> Any:
-    return instant.epoch_seconds().cast("int64")
+    """The first whole second that is not before the instant, since 1970.
+
+    Never an earlier one: a row that is computed from what became known a quarter of a second past would else be known
+    before that was (law 3).
+    """
+    passed = instant.epoch_seconds().cast("int64")
+    return passed + (instant > _instant(passed)).cast("int64")
 
 
 def _instant(seconds: Any) -> Any:

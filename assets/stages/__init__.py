@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assets.stages import decisions, features, landing, monitoring, outcomes, raw, scoring, training
+from assets.stages import (
+    decisions,
+    features,
+    landing,
+    monitoring,
+    online,
+    outcomes,
+    raw,
+    reconciliation,
+    scoring,
+    shadow,
+    statistics,
+    training,
+    upkeep,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -12,10 +26,23 @@ if TYPE_CHECKING:
     from automation.workload import Workload
 
 
+STAGES = (
+    landing,
+    raw,
+    features,
+    online,
+    training,
+    scoring,
+    decisions,
+    shadow,
+    outcomes,
+    statistics,
+    monitoring,
+    upkeep,
+    reconciliation,
+)
+
+
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
     """Every asset of the workload, stage by stage."""
-    return [
-        asset
-        for stage in (landing, raw, features, training, scoring, decisions, outcomes, monitoring)
-        for asset in stage.build(workload)
-    ]
+    return [asset for stage in STAGES for asset in stage.build(workload)]

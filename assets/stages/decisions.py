@@ -1,7 +1,9 @@
-"""Decisions: the least costly action within the policy's limits, with its evidence; every case gets one."""
+"""Decisions: the least costly action that the policy in force leaves each case, with its evidence; each gets one."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import polars as pl
@@ -10,26 +12,37 @@ from assets.stages.declaration import days_before, declared, run_days
 from assets.stages.scoring import SCORES
 from automation import gates
 from automation.boundary import publish
-from automation.lakehouse import DAY
+from automation.calendar import Days
+from automation.explanation.metadata import explained
+from automation.lakehouse import DAY, Lakehouse
+from automation.ledger import decisions as ledger_decisions
+from automation.ledger import sequencing, service, store, witnessing
+from automation.ledger.store import Ledger
 from automation.plots import bars, image
-from automation.policy.costs import decide
+from automation.policy import activation
+from automation.policy.bundle import PolicyBundle
+from automation.policy.choice import Choice
+from automation.policy.deciding import Weighed, said_of
+from automation.policy.evidence import decision_rows, evidence_of
+from automation.policy.limits.declared import Every, Limit
+from automation.policy.limits.reservations import Reservation, commit, reserve, used
+from automation.policy.limits.use import Snapshot, Use, as_data
 from automation.resources import LakehouseResource
+from automation.settings import settings
 from automation.workload import Stage, Workload
 
 DECISIONS = "decisions"
+# Whoever decides a day by itself names its part of the limits; the daily run is the whole day.
+BATCH = "daily"
+MODEL = ("model", "model_version", "model_digest")
 EVERY_CASE = gates.Gate("every_case_decided", "Each case of the day has exactly one decision, and no other has.")
+COMMITTED = gates.Gate("committed", "The ledger commits to the day's decisions as the table holds them, and is signed.")
 POLICY = gates.Gate("policy_kept", "Every action is one the policy knows, and no limit is exceeded.")
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
     spec = workload.spec
     contract = workload.contract(DECISIONS)
-    vector = workload.contract(spec.model.contract)
-    phrases = {column.name: column.reason for column in vector.columns if column.reason}
-    evidence = json.dumps(
-        {name: [found.version, found.digest] for name, found in sorted(workload.contracts.items())},
-        separators=(",", ":"),
-    )
 
     @gates.gated_asset(
         **declared(
@@ -37,76 +50,66 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             Stage.DECISIONS,
             DECISIONS,
             kinds={"python", "polars", "deltalake"},
-            description=f"{spec.description} Policy version {spec.policy.version[:12]}.",
+            description=spec.description,
             contract=contract,
             deps=[days_before(workload, SCORES, 0), days_before(workload, spec.cases.table, 0)],
-            more_gates=[EVERY_CASE, POLICY],
+            more_gates=[EVERY_CASE, POLICY, COMMITTED],
             range_runs=False,
-            metadata={"policy": dg.JsonMetadataValue(spec.policy.model_dump(mode="json"))},
         )
     )
     def decisions(context: dg.AssetExecutionContext, lakehouse: LakehouseResource):
         days, lake = run_days(context), lakehouse.open()
-        scores = lake.read(workload.name, SCORES, days).sort("event_time", "case_key")
-        cases = lake.read(workload.name, spec.cases.table, days)
-        groups = (
-            scores.select("case_key")
-            .join(cases.rename({spec.case_key: "case_key"}), on="case_key", how="left", maintain_order="left")
-            .drop("case_key")
-        )
-        features = _parsed(scores["features"], [column.name for column in vector.columns])
-        contributions = _parsed(scores["contributions"], workload.model_features)
-        chosen = decide(scores, features, contributions, groups, phrases, spec.policy)
-        rows = (
-            scores.hstack(chosen)
-            .with_columns(
-                rule_value=features[spec.model.rule_feature].cast(pl.Float64),
-                feature_service=pl.lit(spec.features.service),
-                contracts=pl.lit(evidence),
-                policy_version=pl.lit(spec.policy.version),
+        chosen, now = settings(), datetime.now(UTC)
+        evidence = evidence_of(workload, lake, days)
+        with store.opened(chosen) as ledger:
+            policy = activation.in_force(chosen, ledger, workload, days.first, now)
+            weighed = Weighed(evidence.day, policy)
+
+            def choose(snapshot: Snapshot) -> tuple[Choice, Mapping[Use, int]]:
+                choice = weighed.choose(snapshot.used)
+                return choice, choice.uses
+
+            choice, reservation = reserve(ledger, workload.name, days.first, BATCH, choose, now)
+            rows = decision_rows(workload, evidence, policy, said_of(weighed, choice, evidence.phrases))
+            by_action = dict(rows["action"].value_counts().sort("action").iter_rows())
+            automated = rows.filter(pl.col("status") == "automated").height
+            # Before anything is published: what others see of the limits holds whatever becomes of this run.
+            commit(ledger, reservation, now)
+            yield from publish(
+                context,
+                lake,
+                workload,
+                DECISIONS,
+                rows,
+                days,
+                more=_judged(workload, lake, ledger, policy, reservation, evidence.cases, days.first),
+                metadata={
+                    "policy": policy.version,
+                    "decisions by action": dg.JsonMetadataValue(by_action),
+                    "automation rate": automated / max(1, rows.height),
+                    "actions": image(bars(by_action, f"Decisions of {days.first}", "decisions")),
+                    "rules": _rules(rows),
+                    **explained(workload, rows, weighed, choice, reservation.snapshot.used),
+                },
             )
-            .select(*contract.schema, DAY)
-        )
-        judgements = [
-            _every_case(cases[spec.case_key], rows["case_key"], days.first.isoformat()),
-            _policy_kept(workload, rows, groups, days.first.isoformat()),
-        ]
-        by_action = dict(rows["action"].value_counts().sort("action").iter_rows())
-        automated = rows.filter(pl.col("status") == "automated").height
-        yield from publish(
-            context,
-            lake,
-            workload,
-            DECISIONS,
-            rows,
-            days,
-            more=judgements,
-            metadata={
-                "decisions by action": dg.JsonMetadataValue(by_action),
-                "automation rate": automated / max(1, rows.height),
-                "actions": image(bars(by_action, f"Decisions of {days.first}", "decisions")),
-                "first decisions": _shown(rows),
-            },
-        )
 
     return [decisions]
 
 
-def _parsed(column: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-    """Columns of numbers out of canonical JSON; null where a row has none, or has something else there."""
-    numbers = pl.Struct(dict.fromkeys(names, pl.Float64))
-    try:
-        return column.str.json_decode(numbers).struct.unnest().select(names)
-    except pl.exceptions.ComputeError:
-        # Some row, one that broke its contract, has text where a number belongs: row by row, then.
-        rows = [json.loads(text) if text else {} for text in column]
-        values = [{name: row.get(name) for name in names} for row in rows]
-        plain = [{name: _plain_number(v) for name, v in row.items()} for row in values]
-        return pl.DataFrame(plain, schema=dict.fromkeys(names, pl.Float64))
-
-
-def _plain_number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _judged(
+    workload: Workload,
+    lake: Lakehouse,
+    ledger: Ledger,
+    policy: PolicyBundle,
+    reservation: Reservation,
+    cases: pl.DataFrame,
+    day: date,
+) -> Iterator[gates.Judgement]:
+    """Asked once the decisions are written: of what the table holds, to which the ledger then commits."""
+    stored = lake.read(workload.name, DECISIONS, Days.one(day))
+    yield _every_case(cases[workload.spec.case_key], stored["case_key"], day.isoformat())
+    yield _policy_kept(workload, policy, stored, cases, used(ledger, workload.name, day), day.isoformat())
+    yield _committed(workload, lake, ledger, policy, reservation, stored, day)
 
 
 def _every_case(cases: pl.Series, decided: pl.Series, partition: str) -> gates.Judgement:
@@ -122,40 +125,99 @@ def _every_case(cases: pl.Series, decided: pl.Series, partition: str) -> gates.J
     )
 
 
-def _policy_kept(workload: Workload, rows: pl.DataFrame, groups: pl.DataFrame, partition: str) -> gates.Judgement:
-    policy = workload.spec.policy
-    known = {action.name for action in policy.actions}
+def _policy_kept(
+    workload: Workload,
+    policy: PolicyBundle,
+    rows: pl.DataFrame,
+    cases: pl.DataFrame,
+    uses: Mapping[Use, int],
+    partition: str,
+) -> gates.Judgement:
+    """Worked out anew from the rows: not from what the choice says of itself."""
+    declared = policy.declared
+    known = {action.name for action in declared.actions}
     problems = [f"unknown action {name}" for name in sorted(set(rows["action"]) - known)]
-    for limit in policy.limits:
-        counted = groups.filter(rows["action"] == limit.action)[limit.per].value_counts()
-        problems += [
-            f"{limit.action} for {count} cases of {limit.per} {value}, at most {limit.at_most} may"
-            for value, count in counted.sort(limit.per).iter_rows()
-            if count > limit.at_most
-        ]
+    problems += [
+        f"{use.group or 'all'}, {use.window}: {units:,} of {limit}"
+        for limit in declared.limits
+        for use, units in sorted(uses.items(), key=str)
+        if use.limit == limit.key and units > limit.capacity
+    ]
+    # Reviewed cases hold their place in the limits, too: so at most as many are automated.
+    taken = rows.filter(pl.col("status") == "automated").join(
+        cases.rename({workload.spec.case_key: "case_key"}).drop(DAY, "event_time", "known_time", strict=False),
+        on="case_key",
+    )
+    for limit in declared.limits:
+        if isinstance(limit, Limit) and limit.every is Every.DAY:
+            counted = taken.filter(pl.col("action") == limit.action)[limit.per].value_counts()
+            problems += [
+                f"{limit.action} for {count} cases of {limit.per} {value}, at most {limit.at_most} may"
+                for value, count in counted.sort(limit.per).iter_rows()
+                if count > limit.at_most
+            ]
     return gates.Judgement(
         POLICY, passed=not problems, says="; ".join(problems) or "Every limit is kept.", partition=partition
     )
 
 
-def _shown(rows: pl.DataFrame) -> dg.TableMetadataValue:
-    """A few decisions of each kind, in words."""
-    names = ("case_key", "action", "status", "probability", "expected_cost", "reasons", "review_reasons")
-    chosen = rows.group_by("action", "status", maintain_order=True).head(3).select(names)
-    return dg.TableMetadataValue(
-        records=[
-            dg.TableRecord(
-                {name: _sentence(row[name]) if name.endswith("reasons") else _plain(row[name]) for name in names}
-            )
-            for row in chosen.iter_rows(named=True)
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in names]),
+def _committed(
+    workload: Workload,
+    lake: Lakehouse,
+    ledger: Ledger,
+    policy: PolicyBundle,
+    reservation: Reservation,
+    stored: pl.DataFrame,
+    day: date,
+) -> gates.Judgement:
+    """Has the ledger commit to what the table holds now, before anything comes of it."""
+    now, chosen = datetime.now(UTC), settings()
+    evidence = {
+        "table_version": lake.version(workload.name, DECISIONS),
+        "policy_version": policy.version,
+        "limits": {"stream": reservation.stream, "version": reservation.version},
+        "limits_used": as_data(reservation.snapshot.used),
+        "models": sorted({f"{m} {v} {d}" for m, v, d in stored.select(MODEL).drop_nulls().iter_rows()}),
+    }
+    event = ledger_decisions.commit(ledger, workload.name, day, stored, evidence, now)
+    signed, said = True, ""
+    try:
+        service.bring_up_to_date(chosen, ledger, now)
+    except (witnessing.WitnessRefusedError, witnessing.WitnessUnreachableError, service.AnchorError) as error:
+        # What is signed is committed; a fork, though, is no basis for anything.
+        signed, said = not isinstance(error, witnessing.WitnessRefusedError), f" {error.message}"
+    [event] = [each for each in ledger.events(event.stream) if each.version == event.version]
+    head = sequencing.newest(ledger)
+    covered = head is not None and event.position is not None and event.position < head.size
+    return gates.Judgement(
+        COMMITTED,
+        passed=signed and covered,
+        says=f"{stored.height} decisions are leaf {event.position} of {head.size if head else 0}, signed.{said}"
+        if covered
+        else f"The event that commits to {stored.height} decisions is not signed.{said}",
+        partition=day.isoformat(),
+        metadata={
+            "stream": event.stream,
+            "version": event.version,
+            "batch root": event.data["batches"][DECISIONS]["root"],
+            "ledger root": head.root.hex() if head else "",
+        },
     )
 
 
-def _sentence(reasons: str) -> str:
-    return "; ".join(json.loads(reasons))
-
-
-def _plain(value: object) -> str:
-    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+def _rules(rows: pl.DataFrame) -> dg.TableMetadataValue:
+    """How often each rule of the decision table matched, by action."""
+    counted = Counter(
+        (action, rule)
+        for text in rows["rules"]
+        for action, matched in json.loads(text).items()
+        if action != "authorization"
+        for rule in matched
+    )
+    return dg.TableMetadataValue(
+        records=[
+            dg.TableRecord({"action": action, "rule": rule, "cases": count})
+            for (action, rule), count in sorted(counted.items())
+        ],
+        schema=dg.TableSchema([dg.TableColumn("action"), dg.TableColumn("rule"), dg.TableColumn("cases", "int")]),
+    )

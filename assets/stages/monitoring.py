@@ -14,6 +14,7 @@ from automation.calendar import Days
 from automation.evaluation import auc, calibration_error
 from automation.lakehouse import DAY, quarantine_of
 from automation.resources import LakehouseResource
+from automation.versions import newest
 from automation.workload import Delivery, Stage, Workload
 
 DATA_QUALITY, DECISION_QUALITY = "data_quality", "decision_quality"
@@ -36,7 +37,7 @@ def _data_quality(workload: Workload) -> dg.AssetsDefinition:
             workload,
             Stage.MONITORING,
             DATA_QUALITY,
-            kinds={"python", "matplotlib"},
+            kinds={"python", "polars"},
             description=f"Rows and quarantined rows of each feed over {SHOWN_DAYS} days.",
             deps=[days_before(workload, table, 0) for table in daily],
             range_runs=False,
@@ -72,7 +73,7 @@ def _decision_quality(workload: Workload) -> dg.AssetsDefinition:
             workload,
             Stage.MONITORING,
             DECISION_QUALITY,
-            kinds={"python", "matplotlib"},
+            kinds={"python", "polars"},
             description=f"Decision mix, calibration and dollars over {SHOWN_DAYS} days of outcomes.",
             deps=[days_before(workload, DECISIONS, 0), days_before(workload, OUTCOMES, 0)],
             range_runs=False,
@@ -81,9 +82,8 @@ def _decision_quality(workload: Workload) -> dg.AssetsDefinition:
     def decision_quality(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) -> dg.MaterializeResult:
         shown, lake = _shown(workload, run_days(context)), lakehouse.open()
         decisions = lake.read(workload.name, DECISIONS, shown, [DAY, "action", "status"])
-        outcomes = lake.read(
-            workload.name, OUTCOMES, shown, ["probability", "label", "realised_cost", "foresight_cost"]
-        )
+        columns = ["case_key", "known_time", "probability", "label", "realised_cost", "foresight_cost"]
+        outcomes = newest(lake.read(workload.name, OUTCOMES, shown, columns), "case_key")
         days = list(shown)
         mix = {
             action.name: [

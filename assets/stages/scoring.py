@@ -1,5 +1,7 @@
 """Scoring: the champion of the day scores each case on what was known of it, or the case says why not."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
@@ -10,15 +12,21 @@ from assets.stages.served import served_features
 from assets.stages.vectors import as_json, vectors
 from automation import gates
 from automation.boundary import publish
+from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.lineage.metadata import vector_lineage
 from automation.resources import LakehouseResource, ModelRegistryResource
-from automation.rollout.promotion import champion_on
+from automation.rollout.machine import Champion, deciding_on
 from automation.workload import Delivery, Stage, Workload
+from feature_repo.pins import changed
 
 SCORES = "scores"
 # A vector may rest on features of the day before (the evening's last weather) and on older records.
 FEATURE_DAYS = 1
+
+
+class FeatureViewChangedError(WarrantError):
+    """The champion was trained on views that mean something else now."""
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
@@ -52,7 +60,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         models: ModelRegistryResource,
     ):
         days, lake = run_days(context), lakehouse.open()
-        champion = champion_on(models.settings, workload.name, days.first)
+        champion, pinned = deciding_on(models.settings, workload.name, days.first)
+        _refuse_other_views(pinned.feature_views, feature_store.meaning(spec.features.service), champion)
         model = models.open(workload.name, champion.model).load(champion.version, champion.digest)
         cases = lake.read(workload.name, spec.cases.table, days)
         found = vectors(feature_store.open(), workload, cases)
@@ -99,3 +108,17 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         )
 
     return [scores]
+
+
+def _refuse_other_views(trained: Mapping[str, str], live: Mapping[str, str], champion: Champion) -> None:
+    """Features that mean something else than in training would be scored as if they did not: fail closed.
+
+    A version that does not say what it was trained with is not refused: it was registered by other means.
+    """
+    if trained and (different := changed(trained, live)):
+        raise FeatureViewChangedError(
+            f"{', '.join(different)} {'means' if len(different) == 1 else 'mean'} something else now than when "
+            f"{champion.model} version {champion.version} was trained.",
+            remedy="Undo the change and apply it under a new name; or train and promote a version on it: "
+            "materialize training_set, candidate_model and champion of the day.",
+        )

@@ -5,7 +5,8 @@ of that partition may decide.
 """
 
 import hashlib
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -18,12 +19,16 @@ from assets.stages.served import served_features
 from assets.stages.vectors import vectors
 from automation import evaluation, gates, plots
 from automation.calendar import Days
+from automation.engines.choice import chosen_engine
 from automation.lakehouse import DAY, Lakehouse, digest
 from automation.lineage.metadata import vector_lineage
 from automation.models import BoostedModel, Fitted
 from automation.registry import TrainingRecord
 from automation.resources import LakehouseResource, ModelRegistryResource
-from automation.rollout.promotion import Champion, champion_on, promote
+from automation.rollout import aliases, entering, explanation, kept, promotion
+from automation.rollout.machine import Champion
+from automation.settings import settings
+from automation.versions import newest
 from automation.workload import Delivery, Stage, Workload
 
 TRAINING_SET, CANDIDATE, CHAMPION = "training_set", "candidate_model", "champion"
@@ -56,14 +61,18 @@ def _history(workload: Workload, as_of: date) -> Days:
 def labelled_cases(lake: Lakehouse, workload: Workload, as_of: date) -> pl.DataFrame:
     """The cases whose label was known before ``as_of`` begins, with it, in the order a recipe is given them.
 
+    A label that was corrected by then is the corrected one; as of an earlier day it is still the first.
+
     Raises:
         NoHistoryError: the data begins on that day or later.
     """
     spec, history = workload.spec, _history(workload, as_of)
     # Law 3 for labels: a partition holds what became known on its day, so all of these were known by then.
-    labels = lake.read(workload.name, spec.labels.table, history, [spec.case_key, LABEL])
+    labels = newest(
+        lake.read(workload.name, spec.labels.table, history, [spec.case_key, LABEL, "known_time"]), spec.case_key
+    )
     cases = lake.read(workload.name, spec.cases.table, history)
-    return cases.join(labels, on=spec.case_key, how="inner").sort("event_time", spec.case_key)
+    return cases.join(labels.drop("known_time"), on=spec.case_key, how="inner").sort("event_time", spec.case_key)
 
 
 def fit(workload: Workload, rows: pl.DataFrame) -> Fitted:
@@ -85,7 +94,7 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
             workload,
             Stage.TRAINING,
             TRAINING_SET,
-            kinds={"feast", "duckdb", "deltalake"},
+            kinds={"feast", chosen_engine(workload, settings()).value, "deltalake"},
             description="Cases whose outcome was known before the day begins, with what was known when decided.",
             deps=[
                 *(days_before(workload, name, far, 1) for name in (spec.cases.table, spec.labels.table)),
@@ -104,7 +113,8 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
         as_of, lake = _as_of(context), lakehouse.open()
         history = _history(workload, as_of)
         labelled = labelled_cases(lake, workload, as_of)
-        found = vectors(feature_store.open(), workload, labelled.drop(LABEL))
+        engine = chosen_engine(workload, settings())
+        found = vectors(feature_store.open(engine), workload, labelled.drop(LABEL))
         rows = found.usable.join(
             labelled.select(spec.case_key, LABEL), on=spec.case_key, how="left", maintain_order="left"
         ).with_columns(pl.lit(as_of).alias(DAY))
@@ -118,6 +128,7 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
                 "bad outcomes": float(rows[LABEL].cast(pl.Float64).to_numpy().mean()) if rows.height else 0.0,
                 "from": str(history.first),
                 "until": str(history.last),
+                "engine": engine.value,
                 **vector_lineage(workload, TRAINING_SET, served_features(workload)),
             }
         )
@@ -153,23 +164,29 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
             range_runs=False,
         )
     )
-    def candidate_model(context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource):
+    def candidate_model(
+        context: dg.AssetExecutionContext,
+        lakehouse: LakehouseResource,
+        feature_store: FeatureStoreResource,
+        models: ModelRegistryResource,
+    ):
         as_of, lake = _as_of(context), lakehouse.open()
         rows = lake.read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
         label = rows[LABEL].cast(pl.Int8).to_numpy()
         fitted = fit(workload, rows)
-        newest = rows.tail(fitted.validation_rows)
+        latest = rows.tail(fitted.validation_rows)
         result = evaluation.evaluate(
             fitted.validation_probability,
             label[-fitted.validation_rows :],
-            newest,
+            latest,
             workload.spec,
             workload.model_features,
         )
         registry = models.open(workload.name, spec.model.name)
-        training_key = _training_key(workload, rows)
+        views = feature_store.meaning(spec.features.service)
+        training_key = _training_key(workload, rows, views)
         version = registry.find(training_key)
-        figures = {
+        drawn = {
             "reliability": plots.reliability(result.probability, result.label, f"Reliability, {as_of}"),
             "lift": plots.lift(result.probability, result.label, f"Lift, {as_of}"),
             "importance": plots.bars(dict(list(fitted.model.importance().items())[:12]), "Importance", "share of gain"),
@@ -180,17 +197,26 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
                 as_of=as_of,
                 parameters=fitted.parameters,
                 metrics=result.metrics,
-                evidence=_evidence(workload, lake),
-                plots=figures,
+                evidence=_evidence(workload, lake, views),
+                plots=drawn,
             )
-            version = registry.register(fitted.model, record, newest.head(5))
+            version = registry.register(fitted.model, record, latest.head(5))
+        kept.keep_model(models.settings, fitted.model)
+        promotion.register(
+            models.settings,
+            workload.name,
+            Champion(version.model, version.version, version.digest, as_of),
+            {"run": version.run_id, "dagster_run": context.run_id},
+            datetime.now(UTC),
+        )
+        aliases.put_back(models.settings, workload, registry, datetime.now(UTC))
         yield dg.MaterializeResult(
             metadata={
                 "model version": version.version,
                 "digest": version.digest,
                 **result.metrics,
                 **{name: dg.MetadataValue.url(url) for name, url in registry.links(version).items()},
-                **{name: plots.image(figure) for name, figure in figures.items()},
+                **{name: plots.image(svg) for name, svg in drawn.items()},
             }
         )
         yield from gates.record(
@@ -215,26 +241,48 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
         )
     )
     def champion(
-        context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource
+        context: dg.AssetExecutionContext,
+        lakehouse: LakehouseResource,
+        feature_store: FeatureStoreResource,
+        models: ModelRegistryResource,
     ) -> dg.MaterializeResult:
         as_of = _as_of(context)
         rows = lakehouse.open().read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
         registry = models.open(workload.name, spec.model.name)
-        version = registry.find(_training_key(workload, rows))
+        version = registry.find(_training_key(workload, rows, feature_store.meaning(spec.features.service)))
         if version is None:
             raise NoCandidateError(
                 f"No version of {spec.model.name} was trained on the training set as of {as_of} as it is now: "
                 "materialize candidate_model for this day first."
             )
-        chosen = Champion(version.model, version.version, version.digest, as_of)
-        new = promote(models.settings, workload.name, chosen, {"run": version.run_id, "dagster_run": context.run_id})
-        newest = champion_on(models.settings, workload.name, workload.calendar.end)
-        registry.project_champion(newest.version)
+        now = datetime.now(UTC)
+        judged = explanation.judged(
+            context.instance,
+            key(workload, CANDIDATE),
+            [gate.name for gate in CANDIDATE_GATES],
+            context.partition_key,
+            now,
+        )
+        passed = entering.Passed(
+            Champion(version.model, version.version, version.digest, as_of),
+            registry.load(version.version, version.digest),
+            rows,
+            registry.trained_with(version.version),
+            registry.trained_on().get(version.version, {}),
+            {
+                "run": version.run_id,
+                "dagster_run": context.run_id,
+                "gates": {each.gate: f"{each.state}: {each.says}" for each in judged},
+            },
+        )
+        entered = entering.enter(models.settings, workload, passed, now)
+        aliases.put_back(models.settings, workload, registry, now)
         return dg.MaterializeResult(
             metadata={
                 "model version": version.version,
                 "decides from": str(as_of),
-                "promoted": "now" if new else "before, nothing changed",
+                "state": entered.state.value,
+                "promoted": entered.says,
                 **{name: dg.MetadataValue.url(url) for name, url in registry.links(version).items()},
             }
         )
@@ -246,20 +294,22 @@ class NoCandidateError(Exception):
     """There is no registered version to promote."""
 
 
-def _training_key(workload: Workload, rows: pl.DataFrame) -> str:
-    """What a training is made of: the set's content, the recipe's code, its seed and what it may see."""
+def _training_key(workload: Workload, rows: pl.DataFrame, views: Mapping[str, str]) -> str:
+    """What a training is made of: the set's content, the recipe's code, its seed, what it sees and what that means."""
     recipe = Path(str(workload.module("model").__file__)).read_bytes()
     parts = [digest(rows), hashlib.sha256(recipe).hexdigest(), str(workload.spec.model.seed), *workload.model_features]
+    parts += [f"{name} {meaning}" for name, meaning in sorted(views.items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _evidence(workload: Workload, lake: Lakehouse) -> dict[str, object]:
+def _evidence(workload: Workload, lake: Lakehouse, views: Mapping[str, str]) -> dict[str, object]:
     spec = workload.spec
     tables = [TRAINING_SET, spec.cases.table, spec.labels.table, *(view.table for view in spec.features.views)]
     return {
         "delta_versions": {table: lake.version(workload.name, table) for table in tables},
         "contracts": {name: [found.version, found.digest] for name, found in sorted(workload.contracts.items())},
         "feature_service": spec.features.service,
+        "feature_views": dict(views),
     }
 
 

@@ -7,7 +7,7 @@ lost and none is made twice. A delivery is done when its sink has taken it: at l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from automation.settings import Settings
 
 _LOOK_LOCK, _SEND_LOCK = 0x57415252_414C4C4B, 0x57415252_414C5344
-_TABLE_LOCK = 0x57415252_414C5442
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 SETTLING = timedelta(seconds=60)
 
@@ -91,16 +90,8 @@ def _read(stored: object) -> Alert:
     return _alerts().validate_python(stored)
 
 
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Connection]:
-    """A connection to a database that has the tables. ``CREATE ... IF NOT EXISTS`` alone fails when it is raced."""
-    with database.connect(settings) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('alert_position')")
-        if cursor.fetchone() == (None,):
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_TABLE_LOCK,))
-            cursor.execute(files("automation.alerts").joinpath("alerts.sql").read_text("utf-8"))
-            connection.commit()
-        yield connection
+def _opened(settings: Settings) -> AbstractContextManager[Connection]:
+    return database.with_tables(settings, "alert_position", files("automation.alerts") / "alerts.sql")
 
 
 class Look:

@@ -292,7 +292,7 @@ def _plot(verdict: Verdict, past: Past, measures: Sequence[Measure]) -> dg.Markd
         natural_values = [natural(measure.name, value) for value in values]
         today = natural(measure.name, measure.value)
         shown.append(plots.History(title, days, natural_values, verdict.profile.day, today, _usual(measure)))
-    return plots.histories(shown)
+    return plots.image(plots.histories(shown))
 
 
 def _usual(measure: Measure) -> tuple[float, float]:

@@ -8,7 +8,7 @@ A measure's name says what it is of and how it is read:
 ``COLUMN: missing``             share of nulls
 ``COLUMN: mean`` and so on      mean, deviation and quantiles of a number
 ``time of day: mean`` ...       the same of the local minute of the day at which events happen
-``ONE to OTHER: mean`` ...      the same of the minutes from one timestamp to the next in the contract
+``ONE to OTHER: mean`` ...      the same of the minutes from one timestamp to the next that is no part of the key
 ``COLUMN = VALUE``              share of a category, in columns with few of them
 ``COLUMN: never seen``          share of rows with a value that no day before had; `automation.anomalies.past` adds it
 ==============================  ==========================================================================
@@ -138,6 +138,9 @@ def _numbers(contract: Contract, calendar: Calendar) -> dict[str, pl.Expr]:
         local = pl.col("event_time").dt.convert_time_zone(calendar.timezone)
         found[TIME_OF_DAY] = local.dt.hour().cast(pl.Float64) * 60 + local.dt.minute()
     for one, other in pairwise(timestamps):
+        # Where a later known time is another row's key, rows are revised: how late says how much was, day by day.
+        if other in contract.key:
+            continue
         found[f"{one}{SPAN}{other}"] = (pl.col(other) - pl.col(one)).dt.total_seconds() / 60
     return found
 

@@ -9,6 +9,7 @@ import click
 
 from automation.lineage.consumers import Consumers, consumers, in_words, served
 from automation.lineage.graph import Kind, Role
+from automation.options import WORKLOAD
 from automation.replay import Platform
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def in_text(workload: Workload, found: Consumers, unread: Sequence[str]) -> str:
 
 
 @click.command("consumers")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
+@WORKLOAD
 @click.option("--table", required=True, help="A table that has a contract, of any stage.")
 @click.option("--column", "columns", multiple=True, help="A column of it; may be given again. By default all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

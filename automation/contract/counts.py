@@ -10,8 +10,8 @@ import click
 
 from automation.calendar import Days
 from automation.lakehouse import Lakehouse
+from automation.options import DATE, WORKLOAD
 from automation.quarantine import held as held_rows
-from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform
 from automation.scorecard import quarantined_by_rule
 from automation.workload import Delivery
@@ -57,9 +57,9 @@ def count(lake: Lakehouse, workload: Workload, days: Days) -> list[TableCount]:
 
 
 @click.command("counts")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
-@click.option("--from", "first", type=DAY_OPTION, help="First day; by default the calendar's first.")
-@click.option("--to", "last", type=DAY_OPTION, help="Last day; by default the calendar's last.")
+@WORKLOAD
+@click.option("--from", "first", type=DATE, help="First day; by default the calendar's first.")
+@click.option("--to", "last", type=DATE, help="Last day; by default the calendar's last.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(name: str, first, last, as_json: bool) -> None:
     """Count the rows of every table: valid, quarantined, and by the rule they broke.

@@ -11,8 +11,8 @@ import polars as pl
 
 from automation.errors import WarrantError
 from automation.lakehouse import DAY, Lakehouse
+from automation.options import DATE, WORKLOAD
 from automation.quarantine import held
-from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform, within
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def held_rows(lake: Lakehouse, workload: Workload, table: str, days: Days, rule:
 
 
 @click.command("quarantine")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
+@WORKLOAD
 @click.option("--table", required=True, help="The table whose held rows to show.")
-@click.option("--from", "first", type=DAY_OPTION, help="First day; by default the calendar's first.")
-@click.option("--to", "last", type=DAY_OPTION, help="Last day; by default the calendar's last.")
+@click.option("--from", "first", type=DATE, help="First day; by default the calendar's first.")
+@click.option("--to", "last", type=DATE, help="Last day; by default the calendar's last.")
 @click.option("--rule", help="Only rows that broke this rule, as `contract counts` names it.")
 @click.option("--json", "as_json", is_flag=True, help="Print every row as one line of JSON.")
 def command(name: str, table: str, first, last, rule: str | None, as_json: bool) -> None:

@@ -19,8 +19,8 @@ from automation.boundary import QUARANTINE, ROWS_FROM, ROWS_OF
 from automation.calendar import Days
 from automation.contract.quarantine import NoSuchTableError
 from automation.lakehouse import DAY, Lakehouse
+from automation.options import DATE, WORKLOAD
 from automation.quarantine import again, held, judge
-from automation.replay import DAY as DAY_OPTION
 from automation.replay import Platform, Step, Stopped, alone, within
 from automation.staleness import partitions_of
 from automation.workload import Delivery
@@ -162,6 +162,14 @@ def replay_held(
             yield day if stop is None else DayReplay(**{**asdict(day), "stopped": stop})
 
 
+def judge_again(platform: Platform, workload: Workload, table: str, days: Days | None) -> Stopped | None:
+    """Judges the rows of a feed's table and of its quarantine on ``days`` again (None: it has no days).
+
+    A run of the table's asset: its event makes what lies downstream stale. Returns why it stopped, if it did.
+    """
+    return _run(platform, workload, table, Step("setup", None) if days is None else Step("release", days))
+
+
 def _run(platform: Platform, workload: Workload, table: str, step: Step) -> Stopped | None:
     import dagster as dg
 
@@ -217,10 +225,10 @@ def _cut_off(platform: Platform, workload: Workload, table: str) -> frozenset[st
 
 
 @click.command("replay")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
+@WORKLOAD
 @click.option("--table", help="One table; by default every feed, and every table computed of them.")
-@click.option("--from", "first", type=DAY_OPTION, help="First day; by default the calendar's first.")
-@click.option("--to", "last", type=DAY_OPTION, help="Last day; by default the calendar's last.")
+@click.option("--from", "first", type=DATE, help="First day; by default the calendar's first.")
+@click.option("--to", "last", type=DATE, help="Last day; by default the calendar's last.")
 @click.option("--dry-run", is_flag=True, help="Say what would be released, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, one entry a table and day.")
 def command(name: str, table: str | None, first, last, dry_run: bool, as_json: bool) -> None:

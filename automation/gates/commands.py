@@ -16,7 +16,7 @@ from automation.gates import standing, waivers
 from automation.gates.gate import store, unwaived, waived
 from automation.gates.standing import Asked, Standing, State
 from automation.lakehouse import Lakehouse
-from automation.replay import DAY as DAY_OPTION
+from automation.options import DATE, WORKLOAD
 from automation.replay import Platform
 
 if TYPE_CHECKING:
@@ -104,11 +104,8 @@ def _within(partition: str | None, partitions: tuple[str, str] | None) -> bool:
     return partitions is None or (partition is not None and partitions[0] <= partition <= partitions[1])
 
 
-_workload = click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
-
-
 @click.command("list")
-@_workload
+@WORKLOAD
 @click.option("--failed", is_flag=True, help="Only what is not passed: failed, waived, never run, overtaken.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, one object a gate and partition.")
 def list_command(name: str, failed: bool, as_json: bool) -> None:
@@ -169,13 +166,13 @@ def _print(instance: dg.DagsterInstance, shown: Sequence[Standing]) -> None:
 
 
 @click.command("waive")
-@_workload
+@WORKLOAD
 @click.option("--asset", "table", required=True, help="The table whose gate it is.")
 @click.option("--gate", required=True, help="The gate, as `warrant gate list` names it.")
 @click.option("--partition", help="The day, or a range of days as FIRST..LAST; none for a table without days.")
 @click.option("--by", required=True, help="Who answers for it.")
 @click.option("--reason", required=True, help="Why what lies downstream may go on.")
-@click.option("--until", type=DAY_OPTION, required=True, help="The last day (UTC) on which it holds; 30 days at most.")
+@click.option("--until", type=DATE, required=True, help="The last day (UTC) on which it holds; 30 days at most.")
 def waive_command(
     name: str, table: str, gate: str, partition: str | None, by: str, reason: str, until: datetime
 ) -> None:
@@ -189,14 +186,17 @@ def waive_command(
       warrant gate waive --workload flight_disruption --asset weather --gate contract --partition 2013-03-05 \\
         --by "A. Jensen" --reason "one station is being moved" --until "$(date -d +7days +%F)"
 
-    Exit code 0: the waiver is in force. 1: it was refused; the message says why.
+    Exit code 0: the waiver is in force. 1: it was refused, by the policy in force if it does not let you; the message
+    says why.
     """
     from automation.anomalies.gate import IMPOSSIBLE, accept
+    from automation.policy.activation import authorized
     from automation.settings import settings
 
     platform, now = Platform(settings()), datetime.now(UTC)
     workload = platform.workload(name)
     meant = place(platform.definitions.resolve_asset_graph(), name, table, gate, partition)
+    authorized(platform.settings, workload, by, "waive_gate")
     waiver = waivers.waive(
         platform.settings,
         meant.asset,

@@ -2,32 +2,31 @@
 
 A waiver covers one gate of one table on one partition or a range of them. It lifts the hold and changes nothing else:
 the gate has failed and is shown as failed, rejected rows stay in quarantine, and when the waiver expires or is revoked
-the gate holds again. Waivers are rows that are only added, in the database that holds Dagster's event log.
+the gate holds again. Waivers are events of the ledger, a stream a table: ``waivers/WORKLOAD/TABLE``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
-from automation import database
 from automation.errors import WarrantError
+from automation.ledger import store
+from automation.ledger.store import Happened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a function's name
+    from collections.abc import Iterable, Mapping, Sequence
 
     from automation.settings import Settings
 
 LONGEST = timedelta(days=30)
-_TABLE_LOCK = 0x57415252_57414956
+WAIVED, REVOKED = "waived", "revoked"
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,10 @@ def last_over(
 
 
 def of_assets(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey]) -> tuple[Waiver, ...]:
-    """Every waiver there ever was of a gate of these tables.
+    """Every waiver there ever was of a gate of these tables, as the ledger has them.
 
-    They are read where the instance keeps its event log. An instance of a test's own that keeps it elsewhere than in
-    Postgres has no waivers.
+    The ledger lies in the database where the instance keeps its event log, and is read there. An instance of a test's
+    own that keeps it elsewhere than in Postgres has no waivers.
     """
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
@@ -115,13 +114,13 @@ def of_assets(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey]) -> tu
     with storage.index_connection() as connection:
         if connection.dialect.name != "postgresql":
             return ()
-        if connection.execute(sa.text("SELECT to_regclass('warrant.gate_waivers')")).scalar() is None:
+        if connection.execute(sa.text("SELECT to_regclass('ledger.events')")).scalar() is None:
             return ()
         rows = connection.execute(
-            sa.text(f"{_SELECT} WHERE waivers.asset = ANY(:assets) ORDER BY waivers.id"),
-            {"assets": [asset.to_user_string() for asset in assets]},
+            sa.text("SELECT id, leaf FROM ledger.events WHERE stream = ANY(:streams) ORDER BY id"),
+            {"streams": [_stream(asset.to_user_string()) for asset in assets]},
         ).all()
-    return tuple(_waiver(row) for row in rows)
+    return _folded((number, json.loads(leaf)) for number, leaf in rows)
 
 
 def waive(
@@ -151,18 +150,22 @@ def waive(
             remedy=f"Choose --until from {now.date()} to {latest}, and waive again then if it must be.",
         )
     first, last = partitions or (None, None)
-    with database.connect(settings) as connection, connection.cursor() as cursor:
-        _make_tables(connection)
-        cursor.execute(
-            "INSERT INTO warrant.gate_waivers "
-            "(asset, gate, first_partition, last_partition, waived_by, reason, waived_at, expires_at) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            (asset.to_user_string(), gate, first, last, by.strip(), reason.strip(), now, until),
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise WaiverError("The waiver was not stored.", remedy="Look at the database's log, then waive again.")
-    return Waiver(row[0], asset.to_user_string(), gate, first, last, by.strip(), reason.strip(), now, until)
+    said = {
+        "asset": asset.to_user_string(),
+        "gate": gate,
+        "first": first,
+        "last": last,
+        "by": by.strip(),
+        "reason": reason.strip(),
+        "until": until.astimezone(UTC).isoformat(),
+    }
+    with store.opened(settings) as ledger:
+        named = _stream(said["asset"])
+        held = ledger.version(named)
+        ledger.append(named, held, [Happened(WAIVED, said, now)])
+        [event] = ledger.events(named, after=held, most=1)
+    [made] = _folded([(event.id, event.said)])
+    return made
 
 
 def revoke(settings: Settings, number: int, *, by: str, now: datetime) -> Waiver:
@@ -173,45 +176,35 @@ def revoke(settings: Settings, number: int, *, by: str, now: datetime) -> Waiver
     """
     if not by.strip():
         raise WaiverError("A revocation names who revokes.", remedy="Give --by.")
-    with database.connect(settings) as connection, connection.cursor() as cursor:
-        _make_tables(connection)
-        cursor.execute(f"{_SELECT} WHERE waivers.id = %s", (number,))
-        row = cursor.fetchone()
-        if row is None:
+    with store.opened(settings) as ledger:
+        found = [(event.id, event) for name, _ in ledger.streams(_stream("")) for event in ledger.events(name)]
+        waiver = next((each for each in _folded((n, e.said) for n, e in found) if each.number == number), None)
+        if waiver is None:
             raise WaiverError(f"There is no waiver {number}.", remedy="`warrant gate list` shows those there are.")
-        waiver = _waiver(row)
         if waiver.ends <= now:
             raise WaiverError(
                 f"The waiver {number} has been over since {waiver.ends:%Y-%m-%d %H:%M} UTC.",
                 remedy="There is nothing to do: the gate holds again.",
             )
-        cursor.execute(
-            "INSERT INTO warrant.gate_waiver_revocations (waiver, revoked_by, revoked_at) VALUES (%s, %s, %s)",
-            (number, by.strip(), now),
-        )
+        named = _stream(waiver.asset)
+        version = max(event.version for _, event in found if event.stream == named)
+        ledger.append(named, version, [Happened(REVOKED, {"waiver": number, "by": by.strip()}, now)])
     return waiver
 
 
-_SELECT = (
-    "SELECT waivers.id, asset, gate, first_partition, last_partition, waived_by, reason, waived_at, expires_at, "
-    "revoked_at, revoked_by FROM warrant.gate_waivers waivers "
-    "LEFT JOIN warrant.gate_waiver_revocations revocations ON revocations.waiver = waivers.id"
-)
+def _folded(events: Iterable[tuple[int, Mapping[str, Any]]]) -> tuple[Waiver, ...]:
+    """What events say, each with its number in the ledger, which is the waiver's."""
+    made: dict[int, Waiver] = {}
+    for number, event in events:
+        said, time = event["data"], datetime.fromisoformat(event["time"])
+        if event["type"] == WAIVED:
+            until = datetime.fromisoformat(said["until"])
+            place = (said["asset"], said["gate"], said["first"], said["last"])
+            made[number] = Waiver(number, *place, said["by"], said["reason"], time, until)
+        elif event["type"] == REVOKED:
+            made[said["waiver"]] = replace(made[said["waiver"]], revoked=time, revoked_by=said["by"])
+    return tuple(made.values())
 
 
-def _waiver(row: Sequence) -> Waiver:
-    number, asset, gate, first, last, by, reason, made, until, revoked, revoked_by = row
-    ended = None if revoked is None else revoked.astimezone(UTC)
-    return Waiver(
-        number, asset, gate, first, last, by, reason, made.astimezone(UTC), until.astimezone(UTC), ended, revoked_by
-    )
-
-
-def _make_tables(connection: Connection) -> None:
-    """Makes the tables where they are missing. ``CREATE ... IF NOT EXISTS`` alone fails when it is raced."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('warrant.gate_waivers')")
-        if cursor.fetchone() == (None,):
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_TABLE_LOCK,))
-            cursor.execute(files("automation.gates").joinpath("waivers.sql").read_text("utf-8"))
-    connection.commit()
+def _stream(asset: str) -> str:
+    return f"waivers/{asset}"

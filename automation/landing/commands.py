@@ -17,6 +17,7 @@ from automation.landing.folder import Landing
 from automation.landing.landed import REFUSED_LINES
 from automation.landing.sensor import PICKED_UP, pick_up, run_config
 from automation.landing.verdict import Verdict
+from automation.options import WORKLOAD
 from automation.replay import Platform
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class NotTakenInError(WarrantError):
 
 @click.command("land")
 @click.argument("source", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
+@WORKLOAD
 @click.option("--table", help="The feed the file is for. Files of CloudEvents need none: each event names it.")
 @click.option("--later", is_flag=True, help="Only put it into the landing folder: the sensor takes it in.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
@@ -96,7 +97,7 @@ def take_in(platform: Platform, workload: Workload, landing: Landing, file: str)
 
 
 @click.command("deliveries")
-@click.option("--workload", "name", required=True, help="The workload, as its defs.yaml names it.")
+@WORKLOAD
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def listed(name: str, as_json: bool) -> None:
     """List the files that were taken in with the verdict on each, and those that wait.

@@ -13,13 +13,13 @@ from automation.landing.verdict import Account, Delivery, Fault, Judged, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a function's name
 
     from automation.settings import Settings
 
-_TABLE_LOCK = 0x57415252_444F4F52
 _COLUMNS = (
     "workload, file, place, digest, arrival, size, received_at, verdict, says, fault, lines, landed, known, refused, "
     "days, within, filed"
@@ -132,17 +132,8 @@ def landed_by_day(settings: Settings, workload: str) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
-@contextmanager
-def _connected(settings: Settings) -> Iterator[Connection]:
-    """A connection to a database that has the table. ``CREATE ... IF NOT EXISTS`` alone fails when it is raced."""
-    with database.connect(settings) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('deliveries')")
-            if cursor.fetchone() == (None,):
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_TABLE_LOCK,))
-                cursor.execute(files("automation.landing").joinpath("deliveries.sql").read_text("utf-8"))
-        connection.commit()
-        yield connection
+def _connected(settings: Settings) -> AbstractContextManager[Connection]:
+    return database.with_tables(settings, "deliveries", files("automation.landing") / "deliveries.sql")
 
 
 def _identity(delivery: Delivery) -> tuple[str, str, int]:

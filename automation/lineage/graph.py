@@ -222,10 +222,11 @@ def platform_edges(workload: Workload, served: Sequence[ServedFeature] = ()) -> 
     clauses = _policy(workload)
     for clause, source in clauses.items():
         yield from reads(clause, *source)
-    bounds = [clause for clause in clauses if clause.name in {_LIMIT, _REVIEW.name}]
+    bounds = [clause for clause in clauses if clause.name in {_LIMIT, _RULES}]
 
     made = _scores(workload, every, inputs)
-    choice = (column(SCORES, "probability"), column(SCORES, "problems"), _STAKE, *bounds)
+    # The automation may do less by a score of no registered model.
+    choice = (*(column(SCORES, name) for name in ("probability", "problems", "model_version")), _STAKE, *bounds)
     if spec.policy.limits:
         choice += (column(SCORES, "event_time"), column(SCORES, "case_key"))
     reasons = [seen(promised.name) for promised in vector.columns if promised.reason]
@@ -240,6 +241,8 @@ def platform_edges(workload: Workload, served: Sequence[ServedFeature] = ()) -> 
         column(DECISIONS, "feature_service"): (),
         column(DECISIONS, "contracts"): (),
         column(DECISIONS, "policy_version"): (),
+        column(DECISIONS, "rules"): choice,
+        column(DECISIONS, "limits_used"): choice,
         column(DECISIONS, None): (column(SCORES, None),),
     }
     made |= _outcomes(workload)
@@ -255,10 +258,9 @@ def platform_edges(workload: Workload, served: Sequence[ServedFeature] = ()) -> 
 
 
 Made = dict[Node, tuple[Node, ...]]
-_LIMIT = "limit"
+_LIMIT, _RULES = "limit", "rule"
 _STAKE = Node(Kind.POLICY, "stake", None)
 _RULE = Node(Kind.POLICY, "simple rule", None)
-_REVIEW = Node(Kind.POLICY, "review above", None)
 _CARRIED_TO_DECISIONS = (
     *("case_key", "event_time", "known_time", "probability", "features", "contributions"),
     *("model", "model_version", "model_digest"),
@@ -274,10 +276,38 @@ def _policy(workload: Workload) -> Made:
         _STAKE: (Node(Kind.VECTOR, vector.name, given),) if given in vector.schema else (),
         _RULE: (Node(Kind.VECTOR, vector.name, spec.model.rule_feature),),
         **{
-            Node(Kind.POLICY, _LIMIT, f"{limit.action} per {limit.per}"): (column(spec.cases.table, limit.per),)
+            Node(Kind.POLICY, _LIMIT, limit.key): (column(spec.cases.table, limit.per),) if limit.per else ()
             for limit in spec.policy.limits
         },
-        **({_REVIEW: (_STAKE,)} if spec.policy.review_above is not None else {}),
+        **_rules(workload),
+    }
+
+
+def _rules(workload: Workload) -> Made:
+    """The rules of the decision table, each with the columns that its cells read."""
+    from automation.policy.bundle import columns, working
+
+    cases, vector = workload.spec.cases.table, workload.spec.model.contract
+    probability = column(SCORES, "probability")
+    worked_out = {
+        "action": (),
+        "probability": (probability,),
+        "price": (_STAKE,),
+        "stake": (_STAKE,),
+        "cost": (_STAKE, probability),
+        "saving": (_STAKE, probability),
+        "hour": (column(SCORES, "event_time"),),
+    }
+    tables = columns(workload)
+
+    def sources(name: str) -> tuple[Node, ...]:
+        if name in worked_out:
+            return worked_out[name]
+        return (Node(Kind.VECTOR, vector, name) if tables[name] == vector else column(cases, name),)
+
+    return {
+        Node(Kind.POLICY, _RULES, rule): tuple(dict.fromkeys(node for name in reads for node in sources(name)))
+        for rule, reads in working(workload).table.reads.items()
     }
 
 
@@ -326,6 +356,6 @@ def _training_set(workload: Workload, every: Sequence[Node]) -> Made:
         column(TRAINING_SET, None): (
             *every,
             *(column(spec.cases.table, part) for part in (None, spec.case_key)),
-            *(column(spec.labels.table, part) for part in (None, spec.case_key)),
+            *(column(spec.labels.table, part) for part in (None, spec.case_key, "known_time")),
         ),
     }

@@ -24,6 +24,7 @@ from typing import Final
 import click
 
 from automation import database
+from automation.engines.engine import EngineName
 from automation.errors import WarrantError
 from automation.servers import ports, processes
 from automation.servers.processes import Server
@@ -225,6 +226,45 @@ def dagster_home(settings: Settings) -> Finding:
     return Finding(name, Verdict.RIGHT, str(settings.dagster_home))
 
 
+def spark(settings: Settings) -> Finding:
+    """Spark can compute, if this machine or a workload wants it to; a session is not started."""
+    from automation.engines import on_spark
+
+    name, lacks = "Spark", on_spark.missing()
+    wants = _who_wants_spark(settings)
+    if lacks is None:
+        ready = f"pyspark {importlib.metadata.version('pyspark')} and Java are there, for {settings.spark_master}"
+        return Finding(name, Verdict.RIGHT, ready if wants else f"{ready}; nothing computes on it")
+    if not wants:
+        return Finding(name, Verdict.RIGHT, f"cannot run ({lacks.what}), and nothing computes on it")
+    return Finding(name, Verdict.WRONG, f"{wants} computes on spark, but {lacks.what}", lacks.remedy)
+
+
+def foreign_models() -> Finding:
+    """A model that brings code can be kept from doing anything but compute."""
+    from automation.rollout.sandbox import probing
+
+    name = "Foreign models"
+    try:
+        found = probing.probe()
+    except WarrantError as error:
+        return Finding(name, Verdict.WRONG, error.message, error.remedy)
+    if not found.enough_for_code:
+        remedy = "Models with code of their own are refused here, LightGBM's run: see docs/threat-model-of-models.md."
+        return Finding(name, Verdict.WRONG, found.says, remedy)
+    return Finding(name, Verdict.RIGHT, found.says)
+
+
+def _who_wants_spark(settings: Settings) -> str:
+    """What says that the engine is spark: the setting, or the workloads whose defs.yaml does; empty if nothing."""
+    if settings.engine is not None:
+        return f"WARRANT_ENGINE={settings.engine}" if settings.engine is EngineName.SPARK else ""
+    declare = re.compile(rf"^\s+engine:\s*[\"']?{EngineName.SPARK}\b", re.MULTILINE)
+    return ", ".join(
+        file.parent.name for file in sorted((ROOT / "assets").glob("*/defs.yaml")) if declare.search(file.read_text())
+    )
+
+
 def examine(settings: Settings) -> list[Finding]:
     """Every check, cheap ones first; those that need the folder last."""
     checks: list[Callable[[], Finding]] = [
@@ -237,6 +277,8 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: ports_free(settings),
         lambda: database_answers(settings),
         lambda: lakehouse(settings),
+        lambda: spark(settings),
+        foreign_models,
         code_location,
     ]
     return [check() for check in checks]
@@ -245,7 +287,7 @@ def examine(settings: Settings) -> list[Finding]:
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs.")
 def command(as_json: bool) -> None:
-    """Check this installation: Python, packages, folders, database, ports, code location, lakehouse.
+    """Check this installation: Python, packages, folders, database, ports, lakehouse, Spark, sandbox, code location.
 
     Each check prints what it found and, if something is wrong, what to do. What runs is not disturbed.
     Exit code 0 if all is right, 1 if something is wrong.

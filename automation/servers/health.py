@@ -15,9 +15,11 @@ _TIMEOUT_SECONDS = 3
 
 
 def answers(settings: Settings, record: Record) -> bool:
-    """Whether the server of ``record`` answers: over HTTP, or, for the daemon, by a heartbeat of its own."""
+    """Whether the server of ``record`` answers: over HTTP, or by what they leave in the database."""
     if record.server is Server.DAEMON:
         return _has_beaten(settings, since=record.created)
+    if record.server is Server.LEDGER:
+        return _is_signed(settings)
     if record.host is None or record.port is None:
         return False
     connection = HTTPConnection(reachable(record.host).strip("[]"), record.port, timeout=_TIMEOUT_SECONDS)
@@ -28,6 +30,22 @@ def answers(settings: Settings, record: Record) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _is_signed(settings: Settings) -> bool:
+    """Whether no event of the ledger has waited for its signature longer than it may."""
+    import psycopg2
+
+    try:
+        with database.connect(settings) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT to_regclass('ledger.pending') IS NOT NULL AND NOT EXISTS ("
+                "SELECT FROM ledger.pending JOIN ledger.events USING (id) WHERE time < now() - interval '10 seconds')"
+            )
+            row = cursor.fetchone()
+            return bool(row and row[0])
+    except (WarrantError, psycopg2.Error):
+        return False
 
 
 def _has_beaten(settings: Settings, *, since: float) -> bool:

@@ -33,6 +33,7 @@ class Server(StrEnum):
     WEBSERVER = "dagster-webserver"
     DAEMON = "dagster-daemon"
     MLFLOW = "mlflow"
+    LEDGER = "ledger"
 
 
 @dataclass(frozen=True)

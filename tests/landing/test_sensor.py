@@ -148,7 +148,7 @@ def test_a_decided_day_that_something_lands_for_is_run_again(
     door = opened(flights)
     monkeypatch.setenv("WARRANT_HOME", str(door.door.settings.home))
     settings.cache_clear()
-    [new_data, _] = sensors.build(flights, build_jobs(flights))
+    new_data, *_ = sensors.build(flights, build_jobs(flights))
     with dg.DagsterInstance.ephemeral() as instance:
         for table, days in (("champion", ("10",)), ("flight_schedule", ("10", "11", "12"))):
             for day in days:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from automation import boundary, gates
 from automation.calendar import Days
-from automation.lakehouse import Lakehouse
+from automation.lakehouse import Lakehouse, quarantine_of
 from contracts.contract import Contract, ExpectationKind
 from contracts.document import load
 
@@ -346,3 +346,55 @@ def stands_as_the_log_says(instance: dg.DagsterInstance, table: dg.AssetKey, log
             expected = gates.State.PASSED if passed else gates.State.FAILED
         assert standing.state is expected, (standing, log)
         assert standing.open == (expected is gates.State.PASSED)
+
+
+# ---------------------------------------------------------------- law 4: what the boundary counts is what lies there
+
+CARRIERS = WEATHER.parent / "carriers.odcs.yaml"
+
+
+@dataclass(frozen=True)
+class Forgetful(Lakehouse):
+    """A lakehouse that writes one table without its last row."""
+
+    forgets: str = ""
+
+    def replace_days(self, workload, table, frame, days, revisions=None) -> int:
+        return super().replace_days(workload, table, self._kept(table, frame), days, revisions)
+
+    def replace(self, workload, table, frame, revisions=None) -> int:
+        return super().replace(workload, table, self._kept(table, frame), revisions)
+
+    def _kept(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.head(-1) if table == self.forgets else frame
+
+
+@pytest.mark.parametrize("by_day", [True, False])
+@pytest.mark.parametrize("forgets", ["", "carriers", quarantine_of("carriers")])
+def test_a_row_that_is_written_to_neither_side_fails_the_gate(
+    instance: dg.DagsterInstance, tmp_path: Path, forgets: str, by_day: bool
+) -> None:
+    contract = dataclasses.replace(load(CARRIERS), expectations=(), quarantine_limit=1.0)
+    key = dg.AssetKey(["toy", "carriers"])
+    days = DAYS if by_day else None
+    lake = Forgetful(str(tmp_path), forgets)
+    rows = pl.DataFrame({"carrier": ["AA", "UA", None, None], "name": ["American", "United", "a", "b"]})
+
+    @gates.gated_asset(key=key, partitions_def=days, check_specs=gates.specs(key, boundary.table_gates(contract), days))
+    def carriers(context: dg.AssetExecutionContext):
+        if by_day:
+            day = date.fromisoformat(context.partition_key)
+            dated = rows.with_columns(day=pl.lit(day))
+            yield from boundary.publish(context, lake, Weather(contract), "carriers", dated, Days.one(day))
+        else:
+            yield from boundary.publish_whole(context, lake, Weather(contract), "carriers", rows)
+
+    definitions = dg.Definitions(assets=[carriers], jobs=[dg.define_asset_job("all")], executor=dg.in_process_executor)
+    result = definitions.resolve_job_def("all").execute_in_process(
+        instance=instance, partition_key="2013-01-02" if by_day else None, raise_on_error=False
+    )
+    [found] = result.get_asset_check_evaluations()
+    assert found.check_name == gates.CONTRACT.name
+    assert found.passed == (not forgets)
+    said = "1 of 4 rows are neither in the table nor in its quarantine." if forgets else "2 of 4 rows"
+    assert (found.description or "").startswith(said)

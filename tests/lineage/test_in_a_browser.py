@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,16 @@ class Page:
             self.wait(text, lambda text=text: text in self.text())
 
     def see_in_time(self, path: str, *wanted: str) -> None:
-        """Loads the page again until it shows all this: a run takes its time, and not every page follows it."""
+        """Loads the page again until it shows all this: a run takes its time, and not every page follows it.
+
+        A page is given longer each time: at first it is the run that is slow, and later it may be the page.
+        """
+        given = chain(range(3, LOADING, 3), repeat(LOADING))
 
         def loaded() -> bool:
             self.browser.get(self.dagster + path)
             WebDriverWait(self.browser, LOADING).until(lambda _: len(self.text()) > SHELL)
-            shown = WebDriverWait(self.browser, LOADING, ignored_exceptions=[StaleElementReferenceException])
+            shown = WebDriverWait(self.browser, next(given), ignored_exceptions=[StaleElementReferenceException])
             try:
                 return shown.until(lambda _: all(text in self.text() for text in wanted))
             except TimeoutException:
@@ -154,13 +159,19 @@ def page(
 
 
 def test_the_lineage_shows_every_stage_and_each_of_its_tables(page: Page) -> None:
-    page.browser.set_window_size(2400, 1700)
+    page.browser.set_window_size(2800, 2000)
     page.browser.get(f"{page.dagster}/asset-groups")
     page.see("raw", "features", "training", "scoring", "decisions", "outcomes", "monitoring")
     ActionChains(page.browser).key_down(Keys.ALT).send_keys("e").key_up(Keys.ALT).perform()
-    page.see("candidate_model", "scores")
-    for _ in range(2):
+
+    def seen() -> bool:
+        """Only what is in view is on the page: from where all of it is, nothing is left out."""
+        if all(table in page.text() for table in ("candidate_model", "scores", "weather", "decision_quality")):
+            return True
         page.browser.find_element(By.CSS_SELECTOR, "[aria-label='zoom_out']").click()
+        return False
+
+    page.wait("each stage's tables", seen)
     page.picture("lineage")
     page.browser.set_window_size(*SIZE)
 

@@ -16,6 +16,7 @@ from automation import database
 from automation.calendar import Days
 from automation.derivation import derive
 from automation.lakehouse import DAY, Lakehouse, digest, quarantine_of
+from automation.policy.bundle import working
 from automation.replay import Platform, Step
 from automation.rollout.promotion import champion_on
 from automation.workload import Workload
@@ -73,9 +74,10 @@ def test_every_case_has_one_decision_that_names_all_its_evidence(
     champion = champion_on(platform.settings, NAME, DECIDED.first)
     wanted = {name: [found.version, found.digest] for name, found in workload.contracts.items()}
     vector = set(workload.contract("feature_vector").schema)
+    policy = working(workload).version
     for row in decisions.iter_rows(named=True):
         assert json.loads(row["contracts"]) == wanted
-        assert row["policy_version"] == workload.spec.policy.version
+        assert row["policy_version"] == policy
         assert row["feature_service"] == workload.spec.features.service
         features = json.loads(row["features"])
         if row["probability"] is None:

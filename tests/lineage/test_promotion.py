@@ -1,16 +1,19 @@
-"""Promotion: one row a sequence, whoever tries at once; each day is decided by the champion of that day."""
+"""Promotion: one event a version, whoever tries at once; each day is decided by the champion of that day."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
 from automation import database
+from automation.ledger import store
 from automation.rollout import promotion
-from automation.rollout.promotion import Champion, NoChampionError, PromotionConflictError, champion_on, promote
+from automation.rollout.machine import Champion, Kind, NoChampionError, rollout
+from automation.rollout.pinned import Pinned, Running
+from automation.rollout.promotion import PromotionConflictError, champion_on
 from automation.settings import Settings
 
 
@@ -26,10 +29,23 @@ def champion(version: int, as_of: date = date(2013, 3, 1)) -> Champion:
     return Champion("toy", version, f"{version:064d}", as_of)
 
 
+NOW = datetime(2013, 3, 1, tzinfo=UTC)
+RUNNING = Running("p" * 64, "0.1.0+c", None)
+
+
+def promote(settings: Settings, workload: str, chosen: Champion, evidence: dict[str, object]) -> bool:
+    """From its registration on."""
+    promotion.register(settings, workload, chosen, {}, NOW)
+    promotion.gate(settings, workload, chosen, Pinned("g" * 64, {}, {}, {}, RUNNING), {}, NOW)
+    return promotion.promote(settings, workload, chosen, RUNNING, evidence, NOW)
+
+
 def rows(settings: Settings, workload: str) -> list[tuple]:
-    with database.connect(settings) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT sequence, version FROM promotions WHERE workload = %s ORDER BY sequence", (workload,))
-        return cursor.fetchall()
+    """Promotions in order: each numbered, with its version."""
+    with store.opened(settings) as ledger:
+        held = rollout(ledger, workload).changes
+    made = [change.version for change in held if change.kind is Kind.PROMOTED]
+    return list(enumerate(made, start=1))
 
 
 def test_many_promoters_at_once_leave_one_row_a_sequence_and_the_losers_are_told(settings: Settings) -> None:
@@ -59,15 +75,18 @@ def test_of_two_that_saw_the_same_state_one_wins(settings: Settings, monkeypatch
     """The second promotes between the first one's look and its append."""
     promote(settings, "pair", champion(1), {})
     rival: list[object] = []
+    for version in (2, 3):
+        promotion.register(settings, "pair", champion(version), {}, NOW)
+        promotion.gate(settings, "pair", champion(version), Pinned("g" * 64, {}, {}, {}, RUNNING), {}, NOW)
 
-    def dumps(evidence: object, **options: object) -> str:
+    def append(ledger: store.Ledger, *given: object) -> None:
         monkeypatch.undo()
         thread = threading.Thread(target=lambda: rival.append(promote(settings, "pair", champion(3), {})))
         thread.start()
         thread.join()
-        return "{}"
+        ledger.append(*given)
 
-    monkeypatch.setattr(promotion.json, "dumps", dumps)
+    monkeypatch.setattr(store.Ledger, "append", append)
     with pytest.raises(PromotionConflictError, match="while version 2 was being promoted"):
         promote(settings, "pair", champion(2), {})
     assert rival == [True]

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from automation import database
+from automation.engines.engine import EngineName
 from automation.servers import doctor, processes
 from automation.servers.doctor import Finding, Verdict
 from automation.servers.processes import Server
@@ -55,6 +56,13 @@ def test_disk_space(settings: Settings) -> None:
 def test_an_embedded_database_is_tried_and_left_stopped(settings: Settings) -> None:
     assert right(doctor.database_answers(settings))
     assert database.postmaster(settings) is None
+
+
+def test_foreign_models_and_what_keeps_them_in() -> None:
+    finding = doctor.foreign_models()
+    assert right(finding)
+    assert "Landlock" in finding.detail
+    assert "seccomp" in finding.detail
 
 
 def test_a_database_without_our_schemas(settings: Settings) -> None:
@@ -126,3 +134,14 @@ def test_one_fault_makes_the_exit_code_1(settings: Settings, monkeypatch: pytest
     for verdict, code in ((Verdict.RIGHT, 0), (Verdict.WRONG, 1)):
         monkeypatch.setattr(doctor, "examine", lambda _, v=verdict: [Finding("One", v, "detail", "remedy")])
         assert CliRunner().invoke(doctor.command, ["--json"]).exit_code == code
+
+
+def test_spark(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wanted = settings.model_copy(update={"engine": EngineName.SPARK})
+    assert right(doctor.spark(wanted))
+    assert doctor.spark(settings).detail.endswith("nothing computes on it")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert right(doctor.spark(settings))
+    finding = doctor.spark(wanted)
+    assert not right(finding)
+    assert "WARRANT_ENGINE=spark computes on spark, but there is no Java" in finding.detail

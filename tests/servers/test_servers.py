@@ -77,7 +77,7 @@ def test_the_life_of_the_servers(settings: Settings, workspace: Path) -> None:
 
     first = up(mine, steps.append, workspace=workspace)
     assert {record.server for record in first} == set(Server)
-    assert [one.state for one in status(mine)] == [State.RUNNING] * 4
+    assert [one.state for one in status(mine)] == [State.RUNNING] * 5
 
     # Nothing that others can read holds the password.
     shown = [
@@ -110,6 +110,7 @@ def test_the_life_of_the_servers(settings: Settings, workspace: Path) -> None:
         "dagster-webserver": False,
         "dagster-daemon": True,
         "mlflow": True,
+        "ledger": True,
     }
     bare = Settings(home=mine.home, database_url=mine.database_url)
     revived = {record.server: record for record in up(bare, steps.append, workspace=workspace)}
@@ -149,7 +150,7 @@ def test_a_server_that_runs_but_never_answers_is_given_a_time_limit(settings: Se
         launch(settings, SLEEP, server)
     with pytest.raises(ServerNotStartedError, match="mlflow did not answer in 0 s"):
         up(settings, ignore, deadline_seconds=0.1)
-    assert [one.state for one in status(settings)] == [State.RUNNING, *[State.SILENT] * 3]
+    assert [one.state for one in status(settings)] == [State.RUNNING, *[State.SILENT] * 4]
 
 
 def test_a_taken_port_names_who_has_it_and_the_way_out(settings: Settings) -> None:
@@ -234,11 +235,11 @@ def test_what_is_remembered_survives_and_what_is_garbled_is_nothing(settings: Se
 
 
 def test_status_and_down_of_nothing(settings: Settings) -> None:
-    assert [one.state for one in status(settings)] == [State.STOPPED] * 4
+    assert [one.state for one in status(settings)] == [State.STOPPED] * 5
     assert not settings.home.exists()
     found = cli(settings, "status", "--json")
     assert found.returncode == 3
-    assert [row["pid"] for row in json.loads(found.stdout)] == [None] * 4
+    assert [row["pid"] for row in json.loads(found.stdout)] == [None] * 5
     stopped = cli(settings, "down")
     assert (stopped.returncode, stopped.stdout) == (0, "Nothing was running.\n")
 

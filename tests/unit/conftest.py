@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from automation.workload import Policy, Workload, WorkloadSpec
+from tests.policy.made import declared as toy
 
 ROOT = Path(__file__).parent.parent.parent
 DECLARATION = ROOT / "assets" / "flight_disruption" / "defs.yaml"
@@ -37,21 +38,7 @@ def declared() -> Callable[[Callable[[dict[str, Any]], object]], dict[str, Any]]
 @pytest.fixture
 def policy() -> Policy:
     """Two units of action between doing nothing and everything; at most two `act` a day and place."""
-    return Policy.model_validate(
-        {
-            "stake": {"unit": "units", "feature": "size", "factor": 0.5, "otherwise": 100},
-            "harm": 60.0,
-            "actions": [
-                {"name": "wait", "cost": 0.0, "mitigates": 0.0, "says": "do nothing"},
-                {"name": "tell", "cost": 1.0, "mitigates": 0.12, "says": "tell them"},
-                {"name": "act", "cost": 12.0, "mitigates": 0.6, "says": "act for them"},
-            ],
-            "safe_action": "wait",
-            "limits": [{"action": "act", "at_most": 2, "per": "place"}],
-            "review_above": 3000.0,
-            "assumptions": ["None of this is real."],
-        }
-    )
+    return toy({"action": "act", "at_most": 2, "per": "place"})
 
 
 @pytest.fixture(autouse=True)

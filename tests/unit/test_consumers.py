@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,9 @@ from automation.contract.consumers import described, in_text
 from automation.lineage.consumers import Consumers, UnknownColumnError, broken_by, consumers
 from automation.lineage.graph import DECISIONS, Kind, Role, column, platform_edges
 from automation.lineage.metadata import column_lineage, vector_lineage
-from automation.policy.costs import decide
+from automation.policy.bundle import working
+from automation.policy.deciding import Day, decide
+from automation.policy.evidence import phrases
 from automation.rollout.promotion import Champion
 from automation.workload import Workload
 
@@ -47,7 +49,8 @@ def test_dropping_a_column_says_which_features_model_version_and_decisions_break
         "dropping weather.visibility_miles breaks table columns origin_weather.visibility_miles, "
         "origin_weather.visibility_miles_3h; features origin_weather.visibility_miles, "
         "origin_weather.visibility_miles_3h; champion version 3 of flight_disruption, which sees visibility_miles, "
-        "visibility_miles_3h; decision columns "
+        "visibility_miles_3h; policy clauses rule notify-saves, rule protect-saves, rule protect-unlikely; "
+        "decision columns "
     )
 
 
@@ -62,10 +65,15 @@ def test_what_breaks_is_known_too_when_the_contract_has_been_changed_already(wor
 
 
 def test_the_policy_is_a_consumer_of_what_it_reads(found) -> None:
-    assert named(found("aircraft", "seats"), Kind.POLICY) == {"stake", "review above"}
-    assert "limit protect per origin" in named(found("cases", "origin"), Kind.POLICY)
+    # By the stake, and by the probability, which the model makes of the seats among other things.
+    by_probability = {"rule notify-saves", "rule protect-saves", "rule protect-unlikely"}
+    assert named(found("aircraft", "seats"), Kind.POLICY) == {"stake", "rule protect-dear", *by_probability}
+    assert named(found("aircraft", "engines"), Kind.POLICY) == by_probability
+    assert "rule protect-late-evening-lga" in named(found("cases", "origin"), Kind.POLICY)
+    assert "rule protect-late-evening" in named(found("cases", "event_time"), Kind.POLICY)
+    assert "limit protect per origin every day" in named(found("cases", "origin"), Kind.POLICY)
     assert "simple rule" in named(found("flight_status", "delay_minutes"), Kind.POLICY)
-    assert "policy clauses review above, stake" in found("aircraft", "seats").breaks()
+    assert "policy clauses rule notify-saves, rule protect-dear, " in found("aircraft", "seats").breaks()
 
 
 def test_a_key_chooses_rows_and_is_not_said_to_be_read(found) -> None:
@@ -88,7 +96,7 @@ def test_a_column_the_model_must_not_see_is_no_input_of_it(found) -> None:
 def test_it_is_told_in_words_and_as_json(workload: Workload, found) -> None:
     seats = found("aircraft", "seats")
     text = in_text(workload, seats, [])
-    assert "policy    review above" in text
+    assert "policy    rule notify-saves" in text
     assert "champion: version 3 of flight_disruption, deciding from 2013-03-01 on" in text
     told = json.loads(json.dumps(described(workload, served_features(workload), seats)))
     assert told["champion"] == {"model": "flight_disruption", "version": 3, "from": "2013-03-01"}
@@ -140,40 +148,36 @@ def test_whatever_changes_in_a_decision_is_said_to_read_what_was_changed(workloa
     """Changes one input of `decide` at a time, over random cases."""
     chance, cases = np.random.default_rng(5), 40
     vector = workload.contract(workload.spec.model.contract)
-    phrases = {promised.name: promised.reason for promised in vector.columns if promised.reason}
-    policy = workload.spec.policy.model_copy(
+    declared = workload.spec.policy.model_copy(
         update={"limits": tuple(limit.model_copy(update={"at_most": 3}) for limit in workload.spec.policy.limits)}
     )
+    policy = replace(working(workload), declared=declared)
 
     def numbers(names) -> pl.DataFrame:
         return pl.DataFrame({name: chance.uniform(0, 300, cases).round() for name in names})
 
-    def scores() -> pl.DataFrame:
-        moments = chance.permutation(cases)
-        return pl.DataFrame(
-            {
-                "case_key": [f"F{number:03d}" for number in chance.permutation(cases)],
-                "event_time": pl.Series(moments).cast(pl.Datetime("us", "UTC")),
-                "probability": chance.uniform(0, 1, cases),
-                "problems": ["[]" if good else '["seats: required"]' for good in chance.random(cases) < 0.8],
-            }
-        )
+    def frames() -> dict[str, pl.DataFrame]:
+        # From noon on, so that some are decided in the evening, when a person finds the seats.
+        minutes = 16 * 60 + 12 * chance.permutation(cases)
+        scores = {
+            "case_key": [f"F{number:03d}" for number in chance.permutation(cases)],
+            "event_time": [datetime(2013, 6, 1, tzinfo=UTC) + timedelta(minutes=int(minute)) for minute in minutes],
+            "probability": chance.uniform(0, 1, cases),
+            "problems": ["[]" if good else '["seats: required"]' for good in chance.random(cases) < 0.8],
+            "model_version": [3 if good else None for good in chance.random(cases) < 0.8],
+        }
+        return {
+            "scores": pl.DataFrame(scores),
+            "features": numbers(vector.schema),
+            "contributions": numbers(workload.model_features) - 150,
+            "cases": pl.DataFrame({"origin": chance.choice(["EWR", "JFK", "LGA"], cases)}),
+        }
 
-    given = {
-        "scores": scores(),
-        "features": numbers(vector.schema),
-        "contributions": numbers(workload.model_features) - 150,
-        "groups": pl.DataFrame({"origin": chance.choice(["EWR", "JFK"], cases)}),
-    }
-    other = {
-        "scores": scores(),
-        "features": numbers(vector.schema),
-        "contributions": numbers(workload.model_features) - 150,
-        "groups": pl.DataFrame({"origin": chance.choice(["EWR", "JFK"], cases)}),
-    }
+    given, other = frames(), frames()
 
     def decided(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
-        return decide(*frames.values(), phrases, policy)
+        day = Day(workload.name, **frames, timezone=workload.calendar.timezone)
+        return decide(day, policy, phrases(workload), {})
 
     def node(frame: str, name: str):
         match frame:
@@ -181,10 +185,8 @@ def test_whatever_changes_in_a_decision_is_said_to_read_what_was_changed(workloa
                 return f"{vector.name}.{name}"
             case "contributions":
                 return "scores.contributions"
-            case "groups":
-                return f"cases.{name}"
             case _:
-                return f"scores.{name}"
+                return f"{frame}.{name}"
 
     reads: dict[str, set[str]] = {}
     for edge in platform_edges(workload):

@@ -78,7 +78,10 @@ def test_every_asset_has_an_owner_a_group_a_description_and_what_reads_it_waits_
     for name, asset in described(definitions).items():
         assert asset["owners"], name
         assert asset["group"] == asset["tags"]["stage"], name
-        assert all("blocking" in check or check.startswith("unusual") for check in asset["checks"]), name
+        assert all(
+            "blocking" in check or check.startswith(("unusual", "live_models", "as_promoted"))
+            for check in asset["checks"]
+        ), name
         assert all(("by day" in check) == bool(asset["partitions"]) for check in asset["checks"]), name
     assert all(spec.description for spec in definitions.resolve_all_asset_specs())
 
@@ -118,14 +121,22 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
         "flight_disruption_daily",
         "flight_disruption_landing",
         "flight_disruption_release",
+        "flight_disruption_upkeep",
     }
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
         "flight_disruption_daily",
         "flight_disruption_retrain",
+        "flight_disruption_upkeep",
     ]
     assert [
         sensor.name for sensor in repository.sensor_defs if sensor.name != "default_automation_condition_sensor"
-    ] == ["flight_disruption_automation", "flight_disruption_landing", "flight_disruption_new_data", "warrant_alerts"]
+    ] == [
+        "flight_disruption_automation",
+        "flight_disruption_landing",
+        "flight_disruption_model_aliases",
+        "flight_disruption_new_data",
+        "warrant_alerts",
+    ]
 
 
 def test_the_code_location_is_imported_without_the_slow_libraries_and_without_touching_the_disk(tmp_path: Path) -> None:

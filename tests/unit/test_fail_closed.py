@@ -8,107 +8,15 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from assets.stages.vectors import vectors
-from automation.policy.costs import decide
-from automation.workload import Policy
+from automation.policy.bundle import working
+from automation.policy.deciding import Day, decide
 from contracts.contract import LogicalType
 from contracts.enforcement import enforce
 
 NOON = datetime(2013, 6, 1, 12, tzinfo=UTC)
 KEY = "2013-06-01:UA1:EWR"
-
-
-def one_decision(policy: Policy, probability: float | None, problems: str | None = "[]") -> dict:
-    decided = decide(
-        pl.DataFrame(
-            {"case_key": ["a"], "event_time": [NOON], "probability": [probability], "problems": [problems]},
-            schema_overrides={"probability": pl.Float64, "problems": pl.String},
-        ),
-        pl.DataFrame({"size": [80.0]}),
-        pl.DataFrame({"x": [0.0]}),
-        pl.DataFrame({"place": ["P"]}),
-        {},
-        policy,
-    )
-    return decided.row(0, named=True)
-
-
-def test_a_clean_case_that_surely_comes_out_badly_is_acted_on(policy: Policy) -> None:
-    assert one_decision(policy, 1.0)["action"] == "act"
-
-
-@pytest.mark.parametrize("probability", [None, math.nan, math.inf, -math.inf, -0.01, 1.01, 1e300], ids=str)
-def test_a_probability_that_is_none_gets_the_safe_action_and_a_person(policy: Policy, probability) -> None:
-    decision = one_decision(policy, probability)
-    assert (decision["action"], decision["status"]) == ("wait", "review")
-    assert json.loads(decision["review_reasons"]) == ["not scored: no usable score"]
-    assert (decision["expected_cost"], decision["expected_costs"]) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("problems", "says"),
-    [
-        ('["tail_number: required"]', ["not scored: tail_number: required"]),
-        (None, ["not scored: no usable score"]),
-        ("", ["not scored: no usable score"]),
-    ],
-)
-def test_a_case_with_problems_is_not_decided_even_if_it_carries_a_probability(
-    policy: Policy, problems: str | None, says: list[str]
-) -> None:
-    decision = one_decision(policy, 0.9, problems)
-    assert (decision["action"], decision["status"]) == ("wait", "review")
-    assert json.loads(decision["review_reasons"]) == says
-
-
-def test_an_action_that_costs_more_than_a_machine_may_spend_goes_to_a_person(policy: Policy) -> None:
-    dear = policy.model_copy(update={"review_above": 400.0})
-    decision = one_decision(dear, 1.0)
-    assert (decision["action"], decision["status"]) == ("wait", "review")
-    assert json.loads(decision["review_reasons"]) == [
-        "to act for them costs $480, more than the $400 a machine may spend"
-    ]
-
-
-@given(st.lists(st.floats() | st.none(), min_size=1, max_size=6), st.floats(0, 1))
-def test_a_broken_case_never_uses_up_a_limit_that_a_whole_one_needs(policy_free: list, clean: float) -> None:
-    policy = Policy.model_validate(
-        {
-            "stake": {"unit": "units", "feature": "size", "factor": 1.0, "otherwise": 1.0},
-            "harm": 100.0,
-            "actions": [
-                {"name": "wait", "cost": 0.0, "mitigates": 0.0, "says": "do nothing"},
-                {"name": "act", "cost": 1.0, "mitigates": 1.0, "says": "act"},
-            ],
-            "safe_action": "wait",
-            "limits": [{"action": "act", "at_most": 1, "per": "place"}],
-            "assumptions": ["none"],
-        }
-    )
-    broken = [p if p is None or not 0 <= p <= 1 else math.nan for p in policy_free]
-    found = decide(
-        pl.DataFrame(
-            {
-                "case_key": [f"{number}" for number in range(len(broken))] + ["whole"],
-                "event_time": [NOON] * (len(broken) + 1),
-                "probability": [*broken, clean],
-                "problems": ["[]"] * (len(broken) + 1),
-            },
-            schema_overrides={"probability": pl.Float64},
-        ),
-        pl.DataFrame({"size": [1.0] * (len(broken) + 1)}),
-        pl.DataFrame({"x": [0.0] * (len(broken) + 1)}),
-        pl.DataFrame({"place": ["P"] * (len(broken) + 1)}),
-        {},
-        policy,
-    )
-    assert set(found["action"][:-1]) == {"wait"}
-    assert set(found["status"][:-1]) == {"review"}
-    assert found["action"][-1] == ("act" if 100 * clean > 1 else "wait")
-    assert found["status"][-1] == "automated"
 
 
 # ---------------------------------------------------------------- the vector, up to the decision
@@ -200,17 +108,18 @@ def test_every_case_is_usable_or_broken_and_none_is_both(workload, split) -> Non
 
 
 def one_decision_of(workload, problems: str) -> dict:
-    return decide(
+    day = Day(
+        workload.name,
         pl.DataFrame(
             {"case_key": [KEY], "event_time": [NOON], "probability": [None], "problems": [problems]},
-            schema_overrides={"probability": pl.Float64},
+            schema_overrides={"probability": pl.Float64, "event_time": pl.Datetime("us", "UTC")},
         ),
         pl.DataFrame({"seats": [100.0]}),
         pl.DataFrame({"distance_miles": [None]}, schema={"distance_miles": pl.Float64}),
         pl.DataFrame({"origin": ["EWR"]}),
-        {},
-        workload.spec.policy,
-    ).row(0, named=True)
+        workload.calendar.timezone,
+    )
+    return decide(day, working(workload), {}, {}).row(0, named=True)
 
 
 @pytest.mark.parametrize("table", ["decisions", "scores"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -191,6 +192,30 @@ def test_a_diverted_flight_is_known_to_be_half_an_hour_after_it_was_due_given_it
     source((flight(date(2013, 1, 5), "1200", "2013-01-05T17:00:00Z", "1500", "MIA", dep_delay="20", arr_delay="NA"),))
     events = {row["status"]: row["known_time"] for row in the_year(feed.flight_status).iter_rows(named=True)}
     assert events == {"departed": utc(2013, 1, 5, 17, 20), "diverted": utc(2013, 1, 5, 20, 50)}
+
+
+def test_a_delay_that_is_put_right_is_delivered_when_it_was(source, workload) -> None:
+    line = flight(date(2013, 3, 1), "1000", "2013-03-01T15:00:00Z", "1235", "LAX", arr_delay="45")
+    folder = source((line,))
+    head = "year,month,day,carrier,flight,origin,status,delay,revised_at"
+    (folder / feed.REVISIONS).write_text(
+        f"{head}\n2013,3,1,UA,1,EWR,arrived,5,2013-03-06T15:00:00Z\n2013,3,1,UA,9,EWR,arrived,5,2013-03-06T15:00:00Z\n"
+    )
+    found = feed.flight_status(CALENDAR, Days.one(date(2013, 3, 6)))
+    split = enforce(found, workload.contract("flight_status"), partition="day")
+    [row] = split.valid.rows(named=True)
+    assert (row["flight_id"], row["status"], row["delay_minutes"]) == ("2013-03-01:UA1:EWR", "arrived", 5)
+    assert (row["event_time"], row["known_time"]) == (utc(2013, 3, 1, 20, 40), utc(2013, 3, 6, 15))
+    # A flight that nobody knows of is held, not lost.
+    [held] = split.quarantined.rows(named=True)
+    assert json.loads(held["row"])["flight_id"] == "2013-03-01:UA9:EWR"
+    assert "scheduled_arrival: required" in held["rules"]
+    assert "carrier: required" not in held["rules"]
+    assert the_year(feed.flight_status).filter(pl.col("status") == "arrived")["delay_minutes"].to_list() == [45, 5, 5]
+
+    (folder / feed.REVISIONS).write_text("year,month\n2013,3\n")
+    with pytest.raises(feed.FeedSourceError, match=r"revisions.csv lacks the columns day, carrier"):
+        feed.flight_status(CALENDAR, Days.one(date(2013, 3, 6)))
 
 
 def test_a_row_lies_in_the_new_york_day_on_which_it_became_known(source) -> None:

@@ -161,7 +161,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_every_row_of_the_latest_delivery_is_valid_or_held_once_and_unchanged_whatever_happens(steps: list) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -66,8 +66,10 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
         ),
         Days.one(day),
     )
-    # The outcome of `c` is known the day after; that of `z`, which nobody decided, counts for nothing.
+    # The outcome of `c` is known the day after; that of `z`, which nobody decided, counts for nothing. That of `b` was
+    # told wrongly first.
     rows = [
+        ("b", False, 0.6, 5.0, 9999.0, 9999.0, day),
         ("a", False, 0.1, 1.0, 0.0, 0.0, day),
         ("b", True, 0.6, 5.0, 5380.0, 3600.0, day),
         ("c", True, 0.8, 9.0, 3600.0, 3600.0, date(2013, 3, 2)),
@@ -77,7 +79,7 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
         workload.name,
         "outcomes",
         pl.DataFrame(
-            [(*row[:4], 100.0, *row[4:6], decided, row[6]) for row in rows],
+            [(*row[:4], 100.0, *row[4:6], decided, row[6], nth) for nth, row in enumerate(rows)],
             schema=[
                 "case_key",
                 "label",
@@ -88,6 +90,7 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
                 "foresight_cost",
                 "decision_time",
                 "day",
+                "known_time",
             ],
             orient="row",
         ),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from automation.workload import MissingContractError, Policy, Workload, WorkloadSpec
+from automation.components import DecisionWorkload
+from automation.workload import MissingContractError, Workload, WorkloadSpec
 
 
 def test_the_pilots_declaration_is_read(workload) -> None:
@@ -71,12 +72,6 @@ def test_a_table_without_a_contract_is_named_with_the_file_to_write(workload) ->
         workload.contract("parcels")
 
 
-def test_the_policys_version_changes_with_its_content_and_nothing_else(policy: Policy) -> None:
-    same = Policy.model_validate(policy.model_dump())
-    assert same.version == policy.version
-    assert policy.model_copy(update={"harm": 61.0}).version != policy.version
-
-
 def test_every_declared_table_has_a_contract_and_a_function(workload: Workload) -> None:
     spec = workload.spec
     feed, features = workload.module("feed"), workload.module("features")
@@ -96,3 +91,10 @@ def test_each_contract_of_the_pilot_is_of_a_table_it_declares(workload: Workload
     declared |= {f.table for f in spec.feeds} | {view.table for view in spec.features.views}
     found = {path.name.removesuffix(".odcs.yaml") for path in Path("contracts", spec.name).glob("*.odcs.yaml")}
     assert found == declared
+
+
+@pytest.mark.parametrize("stage", ["shadow", "canary"])
+def test_a_stage_of_a_rollout_that_nothing_scores_is_refused(workload, stage: str) -> None:
+    declared = WorkloadSpec.model_validate({**workload.spec.model_dump(mode="json"), "rollout": {stage: True}})
+    with pytest.raises(ValueError, match="have states, but no stage scores them yet"):
+        DecisionWorkload.load(declared, None)  # pyrefly: ignore[bad-argument-type]

@@ -1,0 +1,177 @@
+"""The least costly action for each case, among those open to it, within limits that others use, too.
+
+A pure function: the same costs, open actions and snapshot give the same choice, whoever asks and whenever. The cases
+are served one by one in the order given; each sees what others used and what the cases before it took.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from automation.policy.limits.declared import Every
+from automation.policy.limits.use import WHOLE_DAY, Use, as_data, group_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from automation.policy.limits.declared import AnyLimit
+
+# In place of a column: no action is left, so a person decides; and in place of a limit: none held it back.
+PERSON, NONE = -1, -1
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What may be done about each case: costs in dollars, prices in cents, and whether it is open; cases by actions.
+
+    An action whose cost is not finite, or whose price is negative (`automation.policy.cents.UNKNOWN`), is not open,
+    whatever ``open`` says: what cannot be weighed is not done.
+    """
+
+    names: tuple[str, ...]
+    safe: str
+    costs: np.ndarray
+    prices: np.ndarray
+    open: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = (len(self.costs), len(self.names))
+        for what, values, kinds in (("costs", self.costs, "f"), ("prices", self.prices, "i"), ("open", self.open, "b")):
+            if values.shape != shape or values.dtype.kind not in kinds:
+                raise ValueError(f"{what} is of {values.dtype} {values.shape}, not of kind {kinds} {shape}")
+        if self.safe not in self.names or len(set(self.names)) != len(self.names):
+            raise ValueError(f"the safe action {self.safe!r} must be one of different names: {', '.join(self.names)}")
+
+    @property
+    def usable(self) -> np.ndarray:
+        return self.open & np.isfinite(self.costs) & (self.prices >= 0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What each case gets.
+
+    - ``chosen``: its action's column, or `PERSON`: none is left to it, so a person decides.
+    - ``wanted``: the column it would be without limits, or `PERSON`: none is open to it.
+    - ``held_back``: which of the limits stood against the wanted one, the first of them, or `NONE`.
+    - ``turns``: what was used, when its turn came, of every limit that an action of it uses. With that alone as
+      snapshot, the case is decided again by itself. Empty for cases that were not served.
+    - ``uses``: what all of them together use: what is reserved.
+    """
+
+    chosen: np.ndarray
+    wanted: np.ndarray
+    held_back: np.ndarray
+    turns: tuple[dict[Use, int], ...]
+    uses: dict[Use, int]
+
+    def turns_as_data(self) -> list[dict[str, Any]]:
+        """The turns as canonical JSON can say them: {limit: [[group, {window: units}], ...]} for each case."""
+        return [as_data(turn) for turn in self.turns]
+
+
+def choose(
+    actions: Actions,
+    order: Sequence[int] | np.ndarray,
+    limits: Sequence[AnyLimit],
+    groups: Mapping[str, Sequence[Any] | np.ndarray],
+    hours: Sequence[Any] | np.ndarray | None,
+    used: Mapping[Use, int],
+) -> Choice:
+    """The least costly open action that the limits leave each case, the cases served one by one in ``order``.
+
+    Equal costs go to the action named first. The safe action is never limited: where it is open, it is left.
+
+    Args:
+        order: the cases to serve; the others are a person's, and use nothing.
+        groups: each case's value of each limit's column. No value (None) is a value of its own.
+        hours: the hour of each case, in local time, however it is named; None if no limit is by the hour.
+        used: what others have used: a snapshot's ``used``, or one turn.
+    """
+    taken = dict(used)
+    return _choose(actions, order, limits, groups, hours, lambda _: taken)
+
+
+def choose_alone(
+    actions: Actions,
+    order: Sequence[int] | np.ndarray,
+    limits: Sequence[AnyLimit],
+    groups: Mapping[str, Sequence[Any] | np.ndarray],
+    hours: Sequence[Any] | np.ndarray | None,
+    turns: Sequence[Mapping[Use, int]],
+) -> Choice:
+    """`choose`, for each case by itself on what was used when its turn came: none sees what another takes."""
+    return _choose(actions, order, limits, groups, hours, lambda case: dict(turns[case]))
+
+
+def _choose(
+    actions: Actions,
+    order: Sequence[int] | np.ndarray,
+    limits: Sequence[AnyLimit],
+    groups: Mapping[str, Sequence[Any] | np.ndarray],
+    hours: Sequence[Any] | np.ndarray | None,
+    taken_at: Callable[[int], dict[Use, int]],
+) -> Choice:
+    """``taken_at`` gives what is used when a case's turn comes; what the case takes is added there."""
+    limits, order = list(limits), [int(case) for case in order]
+    if len({limit.key for limit in limits}) != len(limits):
+        raise ValueError("two limits have the same key")
+    if len(set(order)) != len(order):
+        raise ValueError("a case has two turns")
+    count = len(actions.costs)
+    limited_by = [
+        [number for number, limit in enumerate(limits) if limit.limits(name, actions.safe)] for name in actions.names
+    ]
+    at = uses_of(limits, groups, hours, count)
+    usable, prices = actions.usable, actions.prices.tolist()
+    weighed = np.where(usable, actions.costs, np.inf)
+    preferred = np.argsort(weighed, axis=1, kind="stable").tolist()
+    left = usable.sum(axis=1).tolist()
+
+    chosen, wanted, held_back = (np.full(count, PERSON) for _ in range(3))
+    turns: list[dict[Use, int]] = [{} for _ in range(count)]
+    total: dict[Use, int] = {}
+    for case in order:
+        columns, taken = preferred[case][: left[case]], taken_at(case)
+        uses = at[case]
+        turns[case] = {uses[n]: taken.get(uses[n], 0) for column in columns for n in limited_by[column]}
+        for nth, column in enumerate(columns):
+            price = prices[case][column]
+            against = next(
+                (
+                    number
+                    for number in limited_by[column]
+                    if taken.get(uses[number], 0) + limits[number].units(price) > limits[number].capacity
+                ),
+                NONE,
+            )
+            if nth == 0:
+                wanted[case], held_back[case] = column, against
+            if against == NONE:
+                for number in limited_by[column]:
+                    use, units = uses[number], limits[number].units(price)
+                    taken[use] = taken.get(use, 0) + units
+                    total[use] = total.get(use, 0) + units
+                chosen[case] = column
+                break
+    return Choice(chosen, wanted, held_back, tuple(turns), {use: units for use, units in total.items() if units})
+
+
+def uses_of(
+    limits: Sequence[AnyLimit],
+    groups: Mapping[str, Sequence[Any] | np.ndarray],
+    hours: Sequence[Any] | np.ndarray | None,
+    count: int,
+) -> list[tuple[Use, ...]]:
+    """For each case, what it would use of each limit, in the limits' order."""
+    columns = []
+    for limit in limits:
+        values = [None] * count if limit.per is None else [group_of(value) for value in groups[limit.per]]
+        if limit.every is Every.HOUR and hours is None:
+            raise ValueError(f"the limit of {limit.key} needs the hour of each case")
+        windows = [WHOLE_DAY] * count if limit.every is Every.DAY or hours is None else [str(hour) for hour in hours]
+        columns.append([Use(limit.key, *both) for both in zip(values, windows, strict=True)])
+    return list(zip(*columns, strict=True)) if columns else [()] * count

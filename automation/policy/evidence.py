@@ -1,0 +1,151 @@
+"""What a day is decided from, out of the tables, and the rows that its decisions become."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from automation.errors import WarrantError
+from automation.lakehouse import DAY
+from automation.ledger.decisions import stream
+from automation.policy.deciding import Day
+from automation.policy.limits.use import from_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from automation.calendar import Days
+    from automation.lakehouse import Lakehouse
+    from automation.ledger.store import Ledger
+    from automation.policy.bundle import PolicyBundle
+    from automation.policy.limits.use import Use
+    from automation.workload import Workload
+    from contracts.document import Contract
+
+SCORES, DECISIONS = "scores", "decisions"
+
+
+class UnreadableEvidenceError(WarrantError):
+    """A row's features or contributions are not what a row can hold: it was changed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A day to decide: ``scores`` and ``cases`` as the tables hold them; ``phrases`` are the features in words."""
+
+    scores: pl.DataFrame
+    cases: pl.DataFrame
+    day: Day
+    phrases: Mapping[str, str]
+
+
+def evidence_of(workload: Workload, lake: Lakehouse, days: Days) -> Evidence:
+    """What the scores and the cases of ``days`` say."""
+    spec = workload.spec
+    scores = lake.read(workload.name, SCORES, days).sort("event_time", "case_key")
+    cases = lake.read(workload.name, spec.cases.table, days)
+    return Evidence(scores, cases, day_of(workload, scores, cases), phrases(workload))
+
+
+def first_undecided(workload: Workload, lake: Lakehouse) -> date:
+    """The first day after those that were decided."""
+    decided = [day for day in lake.counts(workload.name, DECISIONS) if day]
+    return max(decided) + timedelta(days=1) if decided else workload.calendar.start
+
+
+def used_by_others(ledger: Ledger, workload: str, day: date) -> dict[Use, int]:
+    """What others had used of the limits when the day was decided, as its event in the ledger says."""
+    events = ledger.events(stream(workload, day))
+    return from_data(events[-1].data.get("limits_used", {})) if events else {}
+
+
+def day_of(workload: Workload, scores: pl.DataFrame, cases: pl.DataFrame) -> Day:
+    """Rows of scores (or of decisions, which hold them) as something to decide, in their order.
+
+    Raises:
+        UnreadableEvidenceError: a row was changed.
+    """
+    spec = workload.spec
+    vector = workload.contract(spec.model.contract)
+    own = (
+        scores.select("case_key")
+        # A case that is there twice would put every row after it beside another's.
+        .join(
+            cases.rename({spec.case_key: "case_key"}), on="case_key", how="left", maintain_order="left", validate="m:1"
+        )
+        .drop(DAY, strict=False)
+    )
+    if "problems" not in scores.columns:
+        scores = scores.with_columns(
+            problems=pl.when(pl.col("probability").is_null()).then(None).otherwise(pl.lit("[]"))
+        )
+    return Day(
+        workload.name,
+        scores,
+        parsed(scores["features"], [column.name for column in vector.columns]),
+        parsed(scores["contributions"], workload.model_features),
+        own,
+        workload.calendar.timezone,
+    )
+
+
+def phrases(workload: Workload, vector: Contract | None = None) -> dict[str, str]:
+    """Features in words, by name, as the vector's contract has them: the one of today, if no other is given."""
+    vector = vector or workload.contract(workload.spec.model.contract)
+    return {column.name: column.reason for column in vector.columns if column.reason}
+
+
+def decision_rows(workload: Workload, evidence: Evidence, policy: PolicyBundle, made: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the table of decisions."""
+    spec, scores = workload.spec, evidence.scores
+    return (
+        scores.hstack(made)
+        .with_columns(
+            rule_value=evidence.day.features[spec.model.rule_feature].cast(pl.Float64),
+            feature_service=pl.lit(spec.features.service),
+            contracts=pl.lit(contracts_of(workload)),
+            policy_version=pl.lit(policy.version),
+        )
+        .select(*workload.contract(DECISIONS).schema, DAY)
+    )
+
+
+def contracts_of(workload: Workload) -> str:
+    """The versions and digests of the contracts that evidence passes, as canonical JSON."""
+    return json.dumps(
+        {name: [found.version, found.digest] for name, found in sorted(workload.contracts.items())},
+        separators=(",", ":"),
+    )
+
+
+def parsed(column: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+    """Columns of numbers out of canonical JSON; null where a row has none, or has something else there.
+
+    Raises:
+        UnreadableEvidenceError: a text is no JSON object.
+    """
+    rows = [_object(column.name, text) for text in column.to_list()]
+    return pl.DataFrame([pl.Series(name, [_number(row.get(name)) for row in rows], dtype=pl.Float64) for name in names])
+
+
+def _object(column: str, text: str | None) -> dict[str, object]:
+    import orjson
+
+    try:
+        held = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        held = None
+    if not isinstance(held, dict):
+        raise UnreadableEvidenceError(
+            f"The column {column} of a row holds {text!r:.60}, which is no JSON object.",
+            remedy="`warrant ledger reconcile` says whether the table was changed.",
+        )
+    return held
+
+
+def _number(value: object) -> float | None:
+    return float(value) if type(value) in (int, float) else None  # pyrefly: ignore[bad-argument-type]
