@@ -31,14 +31,7 @@ class DecisionWorkload(dg.Component):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> DecisionWorkload:  # noqa: ARG003
-        declared = WorkloadSpec.model_validate(attributes)
-        if declared.rollout.shadow or declared.rollout.canary:
-            # A version would wait in a stage in which nothing scores it, for a verdict that never comes.
-            raise ValueError(
-                f"{declared.name}: rollout.shadow and rollout.canary have states, but no stage scores them yet. Leave "
-                "them out: a candidate that passes its gates is promoted, with the approvals that the plan asks for."
-            )
-        return cls(declared)
+        return cls(WorkloadSpec.model_validate(attributes))
 
     @classmethod
     def get_model_cls(cls) -> type[WorkloadSpec]:

@@ -25,6 +25,32 @@ if TYPE_CHECKING:
 THREADS = 2
 
 
+class Model(Protocol):
+    """A model that scores cases: one that was trained here, or one that somebody registered."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns it takes, in its order."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what is kept of it."""
+        ...
+
+    def content(self) -> bytes:
+        """What is kept of it: `automation.rollout.kept` makes the same model of it."""
+        ...
+
+    def predict(self, frame: pl.DataFrame) -> np.ndarray:
+        """The probability of each row, in [0, 1]. Shape (rows,)."""
+        ...
+
+    def contributions(self, frame: pl.DataFrame) -> pl.DataFrame | None:
+        """Each feature's exact share in each row's log-odds; None of a model that does not tell."""
+        ...
+
+
 class Recipe(Protocol):
     """What a workload's ``model.py`` offers."""
 
@@ -58,6 +84,9 @@ class BoostedModel:
         """Each feature's share in each row's log-odds, and the rest, which is the same for all, as ``_base``."""
         shares = np.asarray(self.booster.predict(self._matrix(frame), pred_contrib=True, num_threads=THREADS))
         return pl.DataFrame(shares.reshape(frame.height, -1), schema=[*self.features, "_base"], orient="row")
+
+    def content(self) -> bytes:
+        return self.text.encode()
 
     @property
     def text(self) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from automation.models import Model
     from automation.settings import Settings
 
 TRAINING_KEY, DIGEST, AS_OF = "warrant.training_key", "warrant.digest", "warrant.as_of"
@@ -123,7 +124,7 @@ class ModelRegistry:
         """By feature view: the digest of what it meant when the version was trained. Empty where that is not known."""
         return _trained_with(self, version)
 
-    def load(self, version: int, digest: str) -> BoostedModel:
+    def load(self, version: int, digest: str) -> Model:
         """The model of a version, checked against its digest: as it is kept beside the ledger, which needs no MLflow,
         or from MLflow where it never passed a gate.
 
@@ -242,8 +243,8 @@ def model_input(frame: pl.DataFrame, features: tuple[str, ...]):
     return frame.select(pl.col(list(features)).cast(pl.Float64)).to_pandas()
 
 
-@lru_cache(maxsize=4)
-def _load(registry: ModelRegistry, version: int, digest: str) -> BoostedModel:
+@lru_cache(maxsize=16)
+def _load(registry: ModelRegistry, version: int, digest: str) -> Model:
     from automation.rollout import kept
 
     try:

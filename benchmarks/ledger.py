@@ -56,6 +56,7 @@ def decision_rows(count: int, first: int = 0) -> pl.DataFrame:
         model=pl.lit("flight_disruption"),
         model_version=pl.lit(3, pl.Int64),
         model_digest=pl.lit("0b766e2b3a45caef59e9edb621aae6d9f20c9fa54632ac863efbad33f335a28f"),
+        model_stage=pl.lit("champion"),
         feature_service=pl.lit("flight_disruption_v1"),
         contracts=pl.lit(json.dumps({f"contract_{n:02}": ["1.0.0", "0" * 64] for n in range(18)})),
         policy_version=pl.lit("d52c583a3008ad940936cf36f754c49fb581814f04692d6da1efb2faa030a419"),

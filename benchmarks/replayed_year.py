@@ -64,6 +64,7 @@ def of_month(year: Year, month: Days, version: int) -> dict[str, tuple[str, int]
             model=pl.lit(workload.spec.model.name),
             model_version=pl.lit(version, pl.Int64),
             model_digest=pl.lit(model.digest),
+            model_stage=pl.lit("champion"),
         )
         scores = (
             rows.select(pl.col(key).alias("case_key"), "event_time", "known_time", DAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assets.stages import (
+    challengers,
     decisions,
     features,
     landing,
@@ -13,6 +14,7 @@ from assets.stages import (
     outcomes,
     raw,
     reconciliation,
+    rollout,
     scoring,
     shadow,
     statistics,
@@ -35,9 +37,11 @@ STAGES = (
     scoring,
     decisions,
     shadow,
+    challengers,
     outcomes,
     statistics,
     monitoring,
+    rollout,
     upkeep,
     reconciliation,
 )

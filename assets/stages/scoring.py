@@ -1,6 +1,7 @@
 """Scoring: the champion of the day scores each case on what was known of it, or the case says why not."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 import polars as pl
@@ -14,9 +15,14 @@ from automation import gates
 from automation.boundary import publish
 from automation.errors import WarrantError
 from automation.lakehouse import DAY
+from automation.ledger import store
 from automation.lineage.metadata import vector_lineage
+from automation.models import Model
+from automation.policy.authorization.requests import ModelStage
 from automation.resources import LakehouseResource, ModelRegistryResource
-from automation.rollout.machine import Champion, deciding_on
+from automation.rollout.machine import Champion, Change, decider, rollout
+from automation.rollout.routing import routed
+from automation.rollout.sandbox.failure import ModelFailedError
 from automation.workload import Delivery, Stage, Workload
 from feature_repo.pins import changed
 
@@ -59,31 +65,39 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         feature_store: FeatureStoreResource,
         models: ModelRegistryResource,
     ):
-        days, lake = run_days(context), lakehouse.open()
-        champion, pinned = deciding_on(models.settings, workload.name, days.first)
-        _refuse_other_views(pinned.feature_views, feature_store.meaning(spec.features.service), champion)
-        model = models.open(workload.name, champion.model).load(champion.version, champion.digest)
-        cases = lake.read(workload.name, spec.cases.table, days)
-        found = vectors(feature_store.open(), workload, cases)
+        days, lake, name = run_days(context), lakehouse.open(), workload.name
+        with store.opened(models.settings) as ledger:
+            found = rollout(ledger, name)
+        champion, pinned = decider(found, days.first)
+        live = feature_store.meaning(spec.features.service)
+        _refuse_other_views(pinned.feature_views, live, champion)
+        cases = lake.read(name, spec.cases.table, days)
+        drawn = vectors(feature_store.open(), workload, cases)
 
-        usable = found.usable
-        scored = pl.DataFrame(
-            {
-                "case_key": usable[spec.case_key],
-                "probability": model.predict(usable) if usable.height else [],
-                "features": as_json(usable),
-                "contributions": as_json(model.contributions(usable)) if usable.height else [],
-            },
-            schema_overrides={"probability": pl.Float64, "contributions": pl.String},
-        ).with_columns(
-            problems=pl.lit("[]"),
-            model=pl.lit(champion.model),
-            model_version=pl.lit(champion.version, pl.Int64),
-            model_digest=pl.lit(champion.digest),
-        )
-        unscored = found.broken.rename({spec.case_key: "case_key"})
+        def scored(version: Champion, usable: pl.DataFrame, stage: ModelStage) -> pl.DataFrame:
+            model = models.open(name, version.model).load(version.version, version.digest)
+            return scores_of(model, usable, spec.case_key).with_columns(
+                model=pl.lit(version.model),
+                model_version=pl.lit(version.version, pl.Int64),
+                model_digest=pl.lit(version.digest),
+                model_stage=pl.lit(stage.value),
+            )
+
+        usable, parts, told = drawn.usable, [], "none"
+        canary = found.canary(days.first)
+        if canary is not None:
+            taken = pl.Series(
+                routed(name, canary.version, canary.share or 0.0, usable[spec.case_key]), dtype=pl.Boolean
+            )
+            pins = found.pinned(canary.version)
+            told, part = _by_canary(canary, pins.feature_views if pins else {}, live, usable.filter(taken), scored)
+            if part is not None:
+                parts.append(part)
+                usable = usable.filter(~taken)
+        parts.append(scored(champion, usable, ModelStage.CHAMPION))
+        unscored = drawn.broken.rename({spec.case_key: "case_key"})
         rows = (
-            pl.concat([scored, unscored], how="diagonal")
+            pl.concat([*parts, unscored], how="diagonal")
             .join(
                 cases.select(pl.col(spec.case_key).alias("case_key"), "event_time", "known_time", DAY),
                 on="case_key",
@@ -102,12 +116,53 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             days,
             metadata={
                 "champion": f"{champion.model} version {champion.version}",
-                "not scored": unscored.height,
+                "canary": told,
+                "not scored": rows["probability"].null_count(),
                 **vector_lineage(workload, SCORES, served_features(workload)),
             },
         )
 
     return [scores]
+
+
+def scores_of(model: Model, usable: pl.DataFrame, case_key: str) -> pl.DataFrame:
+    """What a model says of usable vectors: case_key, probability, features, contributions and problems.
+
+    A foreign model that fails scores no case of the batch, and each says so (law 2).
+    """
+    problems, shares = "[]", None
+    try:
+        probability = pl.Series(model.predict(usable) if usable.height else [], dtype=pl.Float64)
+        shares = model.contributions(usable) if usable.height else None
+    except ModelFailedError as error:
+        probability = pl.Series([None] * usable.height, dtype=pl.Float64)
+        problems = json.dumps([error.message.rstrip(".")], ensure_ascii=False)
+    return pl.DataFrame(
+        {
+            "case_key": usable[case_key],
+            "probability": probability,
+            "features": as_json(usable),
+            "contributions": pl.Series([None] * usable.height, dtype=pl.String) if shares is None else as_json(shares),
+        }
+    ).with_columns(problems=pl.lit(problems))
+
+
+def _by_canary(
+    canary: Change,
+    trained: Mapping[str, str],
+    live: Mapping[str, str],
+    usable: pl.DataFrame,
+    scored: Callable[[Champion, pl.DataFrame, ModelStage], pl.DataFrame],
+) -> tuple[str, pl.DataFrame | None]:
+    """What the canary says of its cases, and how that went in words. No scores where it cannot be asked: then the
+    champion decides these cases, too, as it would without a canary."""
+    named = f"version {canary.version}"
+    if trained and (different := changed(trained, live)):
+        return f"{named} is passed over: {', '.join(different)} changed since it was trained", None
+    part = scored(canary.champion, usable, ModelStage.CANARY)
+    if usable.height and part["probability"].null_count() == usable.height:
+        return f"{named} is passed over: {part['problems'][0]}", None
+    return f"{named} decides {usable.height} cases ({canary.share:g}%)", part
 
 
 def _refuse_other_views(trained: Mapping[str, str], live: Mapping[str, str], champion: Champion) -> None:

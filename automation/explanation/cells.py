@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from contracts.contract import Direction
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from automation.models import Model
     from contracts.contract import Changeable, Column
     from contracts.document import Contract
 
@@ -26,15 +27,6 @@ QUANTILES = 40
 # Of a feature that is followed step by step, so many steps each way are tried.
 MOST_STEPS = 500
 CATEGORICAL = 1
-
-
-class Scoring(Protocol):
-    """A model over named features."""
-
-    @property
-    def features(self) -> tuple[str, ...]: ...
-
-    def predict(self, frame: pl.DataFrame) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +41,7 @@ class Option:
 
 
 def options(
-    vector: Contract, case: Mapping[str, float | None], seen: pl.DataFrame, model: Scoring, follow: Iterable[str] = ()
+    vector: Contract, case: Mapping[str, float | None], seen: pl.DataFrame, model: Model, follow: Iterable[str] = ()
 ) -> list[Option]:
     """What could have been otherwise of a case, within what was ``seen`` of other cases and what the contract allows.
 
@@ -95,7 +87,7 @@ def candidates(was: float, changeable: Changeable, cuts: np.ndarray, low: float,
     return values[(values >= low) & (values <= high) & (values != was)]
 
 
-def split_points(model: Scoring, seen: pl.DataFrame) -> dict[str, np.ndarray | None]:
+def split_points(model: Model, seen: pl.DataFrame) -> dict[str, np.ndarray | None]:
     """By feature, the values at which the model's answer can change; None where any value may change it.
 
     Of LightGBM these are the thresholds of its trees, exactly, and None for categories. Of a model that does not tell,

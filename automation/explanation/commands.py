@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from automation.explanation.evidence import Decided
     from automation.explanation.replayed import Commitment, Kept, Replayed
     from automation.ledger.store import Ledger
-    from automation.models import BoostedModel
+    from automation.models import Model
     from automation.workload import Workload
 
 SHOWN = 20
@@ -201,7 +201,7 @@ def _kept(platform: Platform, workload: Workload) -> Kept:
     from automation.policy import activation
 
     @lru_cache(maxsize=16)
-    def load(model: str, version: int, digest: str) -> BoostedModel:
+    def load(model: str, version: int, digest: str) -> Model:
         from automation.registry import ModelRegistry
 
         return ModelRegistry(platform.settings, workload.name, model).load(version, digest)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from automation.explanation.bands import Bands
-    from automation.explanation.cells import Option, Scoring
+    from automation.explanation.cells import Option
     from automation.explanation.deciding import Redecide
+    from automation.models import Model
     from contracts.document import Contract
 
 # The nearest single changes that pairs are made of, how many pairs are tried at most, and how many at once.
@@ -73,7 +74,7 @@ class Asked:
 
     case: pl.DataFrame
     probability: float
-    model: Scoring
+    model: Model
     redecide: Redecide
     bands: Bands
     reads: frozenset[str]

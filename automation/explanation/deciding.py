@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # expected_costs (canonical JSON), for rows of features beside their probabilities. Rows do not see each other.
 Redecide = Callable[[pl.DataFrame, np.ndarray], pl.DataFrame]
 
-_SCORED = ("case_key", "event_time", "model_version")
+_SCORED = ("case_key", "event_time", "model_version", "model_stage")
 _VERDICTS = {Verdict.ALLOW: "is allowed", Verdict.REVIEW: "is for a person", Verdict.FORBID: "is forbidden"}
 
 
@@ -130,7 +130,7 @@ def decided_at(turns: Sequence[Turn], features: pl.DataFrame, probability: np.nd
     rows = np.array([turn.row for turn in turns], dtype=np.uint32)
     day = replace(
         weighed.day,
-        scores=weighed.day.scores.select(_SCORED)[rows].with_columns(
+        scores=weighed.day.scores.select(pl.col("^(" + "|".join(_SCORED) + ")$"))[rows].with_columns(
             probability=pl.Series(probability, dtype=pl.Float64), problems=pl.lit("[]")
         ),
         features=features,

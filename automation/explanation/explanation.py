@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from automation.explanation.evidence import Decided
     from automation.explanation.replayed import Kept
     from automation.lakehouse import Lakehouse
-    from automation.models import BoostedModel
+    from automation.models import Model
     from automation.workload import Workload
     from contracts.document import Contract
 
@@ -171,7 +171,7 @@ def _turn(found: Decided, at: int, version: str, kept: Kept, lacking: list[str])
     return Turn.of(weighed, weighed.choose(found.used), found.used, at)
 
 
-def _model(kept: Kept, row: dict[str, Any], lacking: list[str]) -> BoostedModel | None:
+def _model(kept: Kept, row: dict[str, Any], lacking: list[str]) -> Model | None:
     try:
         return kept.model(row["model"], row["model_version"], row["model_digest"])
     except UnknownVersionError as error:

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from automation.explanation.evidence import Decided
     from automation.ledger.store import Ledger
-    from automation.models import BoostedModel
+    from automation.models import Model
     from automation.policy.bundle import PolicyBundle
     from automation.workload import Workload
     from contracts.document import Contract
 
-MODEL = ("model", "model_version", "model_digest")
+MODEL = ("model", "model_version", "model_digest", "model_stage")
 
 
 class UnrepeatableError(WarrantError):
@@ -73,7 +73,7 @@ class Commitment:
 class Kept:
     """Where models (by name, version and digest) and policies (by version) are had that once decided."""
 
-    model: Callable[[str, int, str], BoostedModel]
+    model: Callable[[str, int, str], Model]
     policy: Callable[[str], PolicyBundle]
 
 
@@ -121,7 +121,7 @@ def _made_again(
     scored = _scored_again(found, vector, kept)
     day = replace(
         found.evidence,
-        scores=scored.select(KEY, "event_time", "probability", "problems", "model_version"),
+        scores=scored.select(KEY, "event_time", "probability", "problems", "model_version", "model_stage"),
         features=parsed(scored["features"], [column.name for column in vector.columns]),
         contributions=parsed(scored["contributions"], workload.seen_of(vector)),
     )
@@ -183,14 +183,15 @@ def _scored_again(found: Decided, vector: Contract, kept: Kept) -> pl.DataFrame:
     """The day's scores from the recorded features: what keeps the contract is scored, the rest says why it is not."""
     rows = found.rows.select(KEY, "event_time", "features", *MODEL)
     parts = [_unscored(part, vector) for part in rows.filter(pl.col("model").is_null()).iter_slices(1)]
-    for (name, version, digest), part in rows.drop_nulls("model").group_by(*MODEL, maintain_order=True):
+    for (name, version, digest, _), part in rows.drop_nulls("model").group_by(*MODEL, maintain_order=True):
         model = kept.model(str(name), int(str(version)), str(digest))
         values = _vectors(found, part["features"].to_list(), vector)
+        shares = model.contributions(values)
         parts.append(
             part.with_columns(
                 features=_texts(values),
                 probability=pl.Series(model.predict(values), dtype=pl.Float64),
-                contributions=_texts(model.contributions(values)),
+                contributions=pl.lit(None, pl.String) if shares is None else _texts(shares),
                 problems=pl.lit("[]"),
                 model_digest=pl.lit(model.digest),
             )

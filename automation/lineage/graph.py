@@ -253,7 +253,7 @@ def platform_edges(workload: Workload, served: Sequence[ServedFeature] = ()) -> 
         else:
             yield from reads(consumer, *sources)
     # A case whose vector breaks its contract in any column is not scored.
-    for name in ("probability", "contributions", "model", "model_version", "model_digest"):
+    for name in ("probability", "contributions", *_MODEL):
         yield from (Edge(source, column(SCORES, name), Role.ROWS) for source in every)
 
 
@@ -261,9 +261,10 @@ Made = dict[Node, tuple[Node, ...]]
 _LIMIT, _RULES = "limit", "rule"
 _STAKE = Node(Kind.POLICY, "stake", None)
 _RULE = Node(Kind.POLICY, "simple rule", None)
+_MODEL = ("model", "model_version", "model_digest", "model_stage")
 _CARRIED_TO_DECISIONS = (
     *("case_key", "event_time", "known_time", "probability", "features", "contributions"),
-    *("model", "model_version", "model_digest"),
+    *_MODEL,
 )
 
 
@@ -320,7 +321,8 @@ def _scores(workload: Workload, every: Sequence[Node], inputs: Sequence[Node]) -
         column(SCORES, "features"): tuple(every),
         column(SCORES, "problems"): tuple(every),
         **{column(SCORES, name): tuple(inputs) for name in ("probability", "contributions")},
-        **{column(SCORES, name): () for name in ("model", "model_version", "model_digest")},
+        # Which model a case gets depends on its key where a canary runs.
+        **{column(SCORES, name): (column(cases, key),) for name in _MODEL},
         column(SCORES, None): (column(cases, None), column(cases, key)),
     }
 

@@ -63,7 +63,7 @@ class Day:
     - ``features`` and ``contributions``: numbers by name; null where there is none.
     - ``cases``: the cases' own columns.
     - ``timezone``: whose hours limits and tables mean.
-    - ``stage``: which model's scores they are.
+    - ``stage``: which model's scores they are, where the scores have no column ``model_stage`` that says so.
     """
 
     workload: str
@@ -302,15 +302,21 @@ def authorized(weighed: Weighed, choice: Choice, rows: Sequence[int] | None = No
     given = range(day.scores.height) if rows is None else rows
     rows = [row for row in given if day.scored[row] and choice.chosen[row] != PERSON]
     versions = day.scores["model_version"].to_list() if "model_version" in day.scores.columns else None
+    stages = day.scores["model_stage"].to_list() if "model_stage" in day.scores.columns else None
     asked = []
     for row in rows:
         column = int(choice.chosen[row])
         version = (versions[row] if versions else None) or 0
-        stage = day.stage if version else ModelStage.NONE
+        stage = _stage(stages[row] if stages else day.stage) if version else ModelStage.NONE
         context = {"price_cents": int(cents(weighed.prices[row : row + 1, column])[0])}
         principal = Automation(day.workload, stage, int(version))
         asked.append(Request(principal, weighed.names[column], Cases(day.workload), context))
     return dict(zip(rows, weighed.policy.authorizer.authorize(asked), strict=True))
+
+
+def _stage(said: str | None) -> ModelStage:
+    """A stage as a row says it. What says something else decides as no model, which the policy permits least."""
+    return ModelStage(said) if said in list(ModelStage) else ModelStage.NONE
 
 
 def _by_case(values: list[list[str]], height: int, width: int) -> list[list[list[str]]]:
@@ -342,7 +348,8 @@ class _Words:
         said = []
         for column in np.argsort(-shares, kind="stable"):
             value = self._values[self._named[column]][row]
-            if shares[column] <= 0 or len(said) == REASONS_SHOWN:
+            # A model that does not tell has no shares, and so no reasons.
+            if not shares[column] > 0 or len(said) == REASONS_SHOWN:
                 break
             if value is not None:
                 said.append(self._phrases[self._named[column]].format(value=value))

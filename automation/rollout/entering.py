@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from automation.models import BoostedModel
+    from automation.models import Model
     from automation.settings import Settings
     from automation.workload import Workload
 
@@ -29,7 +29,7 @@ class Passed:
     """A candidate that passed its gates: with its model, the rows it was trained on, and what they rest on."""
 
     candidate: Champion
-    model: BoostedModel
+    model: Model
     rows: pl.DataFrame
     feature_views: Mapping[str, str]
     tables: Mapping[str, int]

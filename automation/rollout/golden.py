@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from automation.models import BoostedModel
+    from automation.models import Model
 
 ROWS = 256
 SCORE = "score of the version"
@@ -35,16 +35,16 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class GoldenSet:
-    """``vectors`` has a column of floats for each feature, ``scores`` the probability of each row as float64."""
+    """``vectors`` has a column for each feature, ``scores`` the probability of each row as float64."""
 
     vectors: pl.DataFrame
     scores: np.ndarray
 
     @classmethod
-    def of(cls, model: BoostedModel, rows: pl.DataFrame) -> GoldenSet:
+    def of(cls, model: Model, rows: pl.DataFrame) -> GoldenSet:
         """Some of ``rows``, which have the model's features, spread evenly over them; scored one by one."""
         chosen = rows.gather_every(max(1, rows.height // ROWS)).head(ROWS)
-        vectors = chosen.select(pl.col(list(model.features)).cast(pl.Float64))
+        vectors = chosen.select(pl.col(list(model.features)))
         return cls(vectors, _scored(model, vectors))
 
     @classmethod
@@ -61,7 +61,7 @@ class GoldenSet:
         )
         return file.getvalue()
 
-    def compared(self, model: BoostedModel) -> Compared:
+    def compared(self, model: Model) -> Compared:
         """The set scored again by ``model``, byte for byte."""
         rows = self.vectors.height
         if set(model.features) != set(self.vectors.columns):
@@ -81,5 +81,5 @@ class GoldenSet:
         )
 
 
-def _scored(model: BoostedModel, vectors: pl.DataFrame) -> np.ndarray:
+def _scored(model: Model, vectors: pl.DataFrame) -> np.ndarray:
     return np.ascontiguousarray(model.predict(vectors), dtype=np.float64)

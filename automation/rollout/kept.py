@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a function's name
 
+    from automation.models import Model
     from automation.settings import Settings
+
+
+# How LightGBM's text begins, and no archive does.
+BOOSTER = b"tree\n"
 
 
 class NotKeptError(WarrantError):
@@ -63,20 +68,25 @@ def read(settings: Settings, digest: str) -> bytes:
     return content
 
 
-def keep_model(settings: Settings, model: BoostedModel) -> str:
+def keep_model(settings: Settings, model: Model) -> str:
     """Keeps a model under its digest."""
-    return keep(settings, model.text.encode())
+    return keep(settings, model.content())
 
 
-def model(settings: Settings, digest: str) -> BoostedModel:
-    """The model of a digest, without MLflow.
+def model(settings: Settings, digest: str) -> Model:
+    """The model of a digest, without MLflow: a booster from its text, any other from the archive of its files.
 
     Raises:
         NotKeptError, KeptChangedError: it is not there, or not as it was.
     """
     import lightgbm as lgb
 
-    booster = lgb.Booster(model_str=read(settings, digest).decode())
+    from automation.rollout.foreign import ForeignModel
+
+    content = read(settings, digest)
+    if not content.startswith(BOOSTER):
+        return ForeignModel(content)
+    booster = lgb.Booster(model_str=content.decode())
     return BoostedModel(booster, tuple(booster.feature_name()))
 
 

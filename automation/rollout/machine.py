@@ -264,12 +264,17 @@ def deciding_on(settings: Settings, workload: str, day: date) -> tuple[Champion,
 
 def deciding_in(ledger: Ledger, workload: str, day: date) -> tuple[Champion, Pinned]:
     """`deciding_on`, in a ledger that is open."""
-    found = rollout(ledger, workload).deciding(day)
-    if found is None:
+    return decider(rollout(ledger, workload), day)
+
+
+def decider(found: Rollout, day: date) -> tuple[Champion, Pinned]:
+    """`deciding_on`, of a stream that was read."""
+    change = found.deciding(day)
+    if change is None:
         raise NoChampionError(
-            f"No model of {workload} was promoted as of {day} or earlier.",
-            remedy=f"Train one first: materialize training_set, candidate_model and champion of {workload} for a day "
-            f"not after {day}.",
+            f"No model of {found.workload} was promoted as of {day} or earlier.",
+            remedy=f"Train one first: materialize training_set, candidate_model and champion of {found.workload} for a "
+            f"day not after {day}.",
         )
-    assert found.pinned is not None  # noqa: S101 - what makes a version decide is pinned
-    return found.champion, found.pinned
+    assert change.pinned is not None  # noqa: S101 - what makes a version decide is pinned
+    return change.champion, change.pinned

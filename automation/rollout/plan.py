@@ -1,7 +1,7 @@
 """The rollout plan: how a workload's model versions go live, as its defs.yaml declares under ``rollout:``.
 
 Left out, a candidate that passes its gates is promoted at once. What is watched of a challenger, and at which error
-rates, is `automation.rollout.verdicts.plan`.
+rates, is `automation.rollout.verdicts.plan`, under ``verdicts:``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from automation.rollout.verdicts.plan import ERRORS, VerdictPlan
 
 
 class _Declared(BaseModel):
@@ -47,6 +49,23 @@ class Approvals(_Declared):
         return self
 
 
+class Then(StrEnum):
+    """What becomes of a challenger on which there is no verdict in time."""
+
+    ABORT = "abort"
+    PROMOTE = "promote"
+
+
+class Undecided(_Declared):
+    """A challenger that is proved neither better nor worse does not shadow for ever."""
+
+    after_days: int = Field(default=60, ge=1, description="Days in shadow, or as canary at the last share.")
+    then: Then = Field(
+        default=Then.ABORT,
+        description="promote: it goes on, although it is not proved better; nothing speaks against it.",
+    )
+
+
 class RolloutPlan(_Declared):
     """How a version that passed its gates becomes champion."""
 
@@ -55,6 +74,18 @@ class RolloutPlan(_Declared):
     shares: tuple[float, ...] = Field(
         default=(1, 5, 25, 50), min_length=1, description="The canary's stages, in percent of the cases."
     )
+    step_days: int = Field(default=3, ge=1, description="Days that the canary decides at each share, at least.")
+    step_cases: int = Field(
+        default=50, ge=1, description="Cases whose outcome is there that it decided at each share, at least."
+    )
+    undecided: Undecided = Undecided()
+    guard_days: int = Field(
+        default=28,
+        ge=0,
+        description="Days after a promotion on which the version before scores on. What is proved harmful by then is "
+        "rolled back.",
+    )
+    verdicts: VerdictPlan = Field(default=VerdictPlan(), description="What is watched of a challenger.")
     materiality: Materiality = Materiality.LOW
     approvals: Approvals = Approvals()
     alias_moved: AliasMoved = Field(
@@ -67,6 +98,11 @@ class RolloutPlan(_Declared):
         for share in self.shares:
             if not 0 < share < 100:
                 raise ValueError(f"a canary's share is more than 0 and less than 100 percent, not {share:g}")
+        counted = [each.name for each in self.verdicts.shares if each.name != ERRORS.name]
+        if counted:
+            raise ValueError(
+                f"nothing counts {', '.join(counted)}: of verdicts.shares, only {ERRORS.name} can be declared"
+            )
         if any(later <= earlier for earlier, later in zip(self.shares, self.shares[1:], strict=False)):
             raise ValueError(f"shares must rise from stage to stage: {', '.join(f'{each:g}' for each in self.shares)}")
         return self

@@ -17,6 +17,7 @@ from automation.calendar import Days
 from automation.cli import warrant
 from automation.registry import ModelRegistry
 from automation.replay import Platform, Step
+from automation.rollout.machine import deciding_on
 from automation.workload import Workload
 from feature_repo import flight_disruption as coded
 from feature_repo.pins import view_digests
@@ -34,9 +35,9 @@ def test_the_champion_names_its_views_and_refuses_others(
 
     before, day = home.digests(), Days.one(date(2013, 1, 11))
     other = live | {"flight_disruption__origin_weather": "0" * 16}
-    champion, pinned = scoring.deciding_on(platform.settings, NAME, day.first)
+    champion, pinned = deciding_on(platform.settings, NAME, day.first)
     assert pinned.feature_views == live
-    monkeypatch.setattr(scoring, "deciding_on", lambda *_: (champion, replace(pinned, feature_views=other)))
+    monkeypatch.setattr(scoring, "decider", lambda *_: (champion, replace(pinned, feature_views=other)))
     stopped = platform.run(workload, Step("daily", day), only=[dg.AssetKey([NAME, "scores"])])
     assert "flight_disruption__origin_weather means something else now than when" in str(stopped)
     assert "version 1 was trained" in str(stopped)

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PROMOTION, COST, CALIBRATION = "saves", "costs", "calibration"
 MOST_FALSE_ABORTS = 0.1
+# More days than any watch lasts.
+NEVER = 10**6
 
 
 class _Declared(BaseModel):
@@ -61,9 +63,7 @@ class Share(_Declared):
     rate: float = Field(default=0.01, gt=0, lt=0.5)
 
 
-OVERRIDES = Share(name="override_rate", of="decisions", says="were overridden by a person", at_most=0.1)
-ERRORS = Share(name="errors", says="failed", at_most=0.001)
-LATENCY = Share(name="latency", says="took longer than 250 ms", at_most=0.01)
+ERRORS = Share(name="errors", of="cases", says="were not scored, which the champion scored", at_most=0.001)
 
 
 class VerdictPlan(_Declared):
@@ -76,7 +76,7 @@ class VerdictPlan(_Declared):
     saves: Saves = Saves()
     costs: Costs = Costs()
     calibration: Calibration | None = Calibration()
-    shares: tuple[Share, ...] = (OVERRIDES, ERRORS, LATENCY)
+    shares: tuple[Share, ...] = (ERRORS,)
     wait_days: int = Field(default=3, ge=0)
 
     @model_validator(mode="after")
@@ -90,6 +90,11 @@ class VerdictPlan(_Declared):
                 "harmless challengers could be aborted"
             )
         return self
+
+    @property
+    def guards_only(self) -> VerdictPlan:
+        """The same guards, of which no promotion ends the watch: for a version that needs no further proof."""
+        return self.model_copy(update={"saves": self.saves.model_copy(update={"least_days": NEVER})})
 
     @property
     def false_promotions(self) -> float:
