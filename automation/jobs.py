@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DELIVERIES, ONLINE_FEATURES, FEATURE_STATISTICS = "deliveries", "online_features", "feature_statistics"
 MODEL_ALIASES = "model_aliases"
+SUBMITTED_MODEL, ENTERED_MODEL = "submitted_model", "entered_model"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Jobs:
     setup: UnresolvedAssetJobDefinition
     history: UnresolvedAssetJobDefinition
     retrain: UnresolvedAssetJobDefinition
+    submitted: UnresolvedAssetJobDefinition
     daily: UnresolvedAssetJobDefinition
     landing: UnresolvedAssetJobDefinition
     release: UnresolvedAssetJobDefinition
@@ -36,7 +38,16 @@ class Jobs:
 
     @property
     def all(self) -> tuple[UnresolvedAssetJobDefinition, ...]:
-        return (self.setup, self.history, self.retrain, self.daily, self.landing, self.release, self.upkeep)
+        return (
+            self.setup,
+            self.history,
+            self.retrain,
+            self.submitted,
+            self.daily,
+            self.landing,
+            self.release,
+            self.upkeep,
+        )
 
 
 def name(workload: str, job: str) -> str:
@@ -89,6 +100,11 @@ def build(workload: Workload) -> Jobs:
         ),
         retrain=job(
             "retrain", _stage(workload, Stage.TRAINING), "Training set, candidate and, past its gates, champion."
+        ),
+        submitted=job(
+            "submitted",
+            dg.AssetSelection.assets(*(f"{workload.name}/{each}" for each in (SUBMITTED_MODEL, ENTERED_MODEL))),
+            "A version that others registered: judged by its gates, and past them on its way.",
         ),
         landing=job(
             "landing",

@@ -46,6 +46,17 @@ class RegisteredVersion:
 
 
 @dataclass(frozen=True)
+class Submitted:
+    """A version that somebody registered by other means than training here."""
+
+    model: str
+    version: int
+    run_id: str
+    by: str
+    description: str
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """What a run logs: how the model was made, from what, and how it did."""
 
@@ -109,6 +120,48 @@ class ModelRegistry:
         version = client.create_model_version(self._model, info.model_uri, run_id=run.info.run_id, tags=tags)
         self._client.set_registered_model_alias(self._model, CANDIDATE_ALIAS, version.version)
         return self._registered(version)
+
+    def submitted(self) -> dict[int, Submitted]:
+        """By number: the complete versions that others registered. Ours say what they were trained from."""
+        found = self._client.search_model_versions(f"name = '{self._model}'", max_results=10_000)
+        return {
+            int(each.version): Submitted(
+                self._model, int(each.version), each.run_id or "", each.user_id or "", each.description or ""
+            )
+            for each in found
+            if TRAINING_KEY not in each.tags and each.status == "READY"
+        }
+
+    @contextmanager
+    def files(self, version: int) -> Iterator[Path]:
+        """A version's files, as MLflow has them, for as long as the context lasts. Nothing of them is run.
+
+        Raises:
+            UnknownVersionError: they are not there, or lie somewhere that is not MLflow's own: what a client names as
+                its model's place is no permission to read it.
+        """
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            uri = self._client.get_model_version_download_uri(self._model, str(version))
+        except MlflowException as error:
+            raise self._without_files(version, str(error)) from error
+        if not _inside(uri, self._settings.artifacts):
+            raise self._without_files(version, f"they lie at {uri}, which is not among MLflow's own artifacts")
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                tracking = database.url(self._settings, "mlflow")
+                found = Path(download_artifacts(uri, dst_path=folder, tracking_uri=tracking))
+            except (MlflowException, OSError) as error:
+                raise self._without_files(version, str(error)) from error
+            yield found
+
+    def _without_files(self, version: int, says: str) -> UnknownVersionError:
+        return UnknownVersionError(
+            f"MLflow does not have the files of {self._model} version {version}: {says}",
+            remedy="Run `warrant doctor`; if the artifacts are lost, register the version again.",
+        )
 
     def trained_on(self) -> dict[int, dict[str, int]]:
         """By registered version: the versions of the tables it was trained on. Those that do not say are left out."""
@@ -234,6 +287,14 @@ class ModelRegistry:
             digest=version.tags[DIGEST],
             run_id=version.run_id or "",
         )
+
+
+def _inside(uri: str, artifacts: str) -> bool:
+    """Whether a place lies where MLflow keeps its artifacts, whatever it is called."""
+    place, root = uri.removeprefix("file://"), artifacts.removeprefix("file://")
+    if "://" in root or "://" in place:
+        return place.startswith(root.rstrip("/") + "/") and ".." not in place
+    return Path(place).resolve().is_relative_to(Path(root).resolve())
 
 
 def model_input(frame: pl.DataFrame, features: tuple[str, ...]):

@@ -70,8 +70,11 @@ class Step:
 
     job: str
     days: Days | None
+    version: int | None = None
 
     def __str__(self) -> str:
+        if self.version is not None:
+            return f"{self.job} version {self.version}"
         if self.days is None:
             return self.job
         return f"{self.job} {self.days.first}" + ("" if len(self.days) == 1 else f" to {self.days.last}")
@@ -199,7 +202,9 @@ class Platform:
 
         job = self.definitions.resolve_job_def(name(workload.name, step.job))
         tags, key = {REPLAYED: workload.name, **(more_tags or {})}, None
-        if step.days is not None and len(step.days) == 1:
+        if step.version is not None:
+            key = str(step.version)
+        elif step.days is not None and len(step.days) == 1:
             key = step.days.first.isoformat()
         elif step.days is not None:
             tags |= {
@@ -215,6 +220,22 @@ class Platform:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         return None if result.success else _stopped(result)
+
+    def judge_submitted(self, workload: Workload) -> None:
+        """Has the versions judged that others registered since, as the sensor would. What a gate holds is no matter of
+        the days: it is alerted, and stays where it is.
+        """
+        from automation.registry import ModelRegistry
+        from automation.rollout import discovery
+
+        registry = ModelRegistry(self.settings, workload.name, workload.spec.model.name)
+        found = discovery.waiting(self.instance, workload, registry)
+        if not found:
+            return
+        discovery.announce(self.instance, workload, found)
+        held = [self.run(workload, Step("submitted", None, version)) for version in found]
+        if any(each is not None for each in held):
+            self.watch()
 
     def watch(self) -> None:
         """Raises and delivers the alerts of what was just stopped: no daemon need run for that."""
@@ -314,6 +335,8 @@ def backfill(platform: Platform, workload: Workload, days: Days) -> Iterator[tup
 def _run_all(platform: Platform, workload: Workload, steps: Sequence[Step]) -> Iterator[tuple[Step, int, int]]:
     for number, step in enumerate(steps, start=1):
         yield step, number, len(steps)
+        if step.job == "daily":
+            platform.judge_submitted(workload)
         stopped = platform.run(workload, step)
         if stopped is not None:
             platform.watch()

@@ -15,6 +15,8 @@ from automation.settings import settings
 from automation.workload import Source, Workload
 
 SECONDS_BETWEEN_LOOKS = 60
+# How often a run is begun that judges a version, and does not come to its end.
+ATTEMPTS = 3
 
 
 def next_days(
@@ -106,6 +108,45 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             return dg.SkipReason("It is being put back.")
         return dg.RunRequest(asset_selection=[dg.AssetKey([workload.name, MODEL_ALIASES])])
 
+    @dg.sensor(
+        name=f"{workload.name}_submitted_models",
+        job=jobs.submitted,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Finds model versions that others registered in MLflow, and has each judged.",
+    )
+    def submitted_models(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from automation.registry import ModelRegistry
+        from automation.rollout import discovery
+
+        chosen = settings()
+        registry = ModelRegistry(chosen, workload.name, workload.spec.model.name)
+        found = discovery.waiting(context.instance, workload, registry)
+        if not found:
+            return dg.SkipReason(f"Every version of {workload.spec.model.name} is known.")
+        discovery.announce(context.instance, workload, found)
+        # A run key is run once, so that a version has one run; one that did not come to its end is tried again.
+        attempts = {
+            each: context.instance.get_runs_count(
+                dg.RunsFilter(
+                    job_name=jobs.submitted.name,
+                    tags={"dagster/partition": str(each)},
+                    statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+                )
+            )
+            for each in found
+        }
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(run_key=f"{workload.name} version {each}, {count}", partition_key=str(each))
+                for each, count in attempts.items()
+                if count < ATTEMPTS
+            ],
+            skip_reason=None
+            if min(attempts.values()) < ATTEMPTS
+            else f"The runs of {', '.join(map(str, attempts))} failed {ATTEMPTS} times each: run them by hand.",
+        )
+
     # Whether a gate holds, a waiver of it included, is for our code to say: so the conditions are evaluated by it.
     with disable_dagster_warnings():
         automation = dg.AutomationConditionSensorDefinition(
@@ -115,7 +156,7 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
             description="Requests each asset whose inputs are new and whose inputs' gates hold nothing back.",
         )
-    return [new_data, model_aliases, automation]
+    return [new_data, model_aliases, submitted_models, automation]
 
 
 def _fed(workload: Workload) -> Mapping[str, str]:
