@@ -1,7 +1,8 @@
 """The rollout plan: how a workload's model versions go live, as its defs.yaml declares under ``rollout:``.
 
-Left out, a candidate that passes its gates is promoted at once. What is watched of a challenger, and at which error
-rates, is `automation.rollout.verdicts.plan`.
+Left out, a candidate that passes its gates is promoted at once. What a candidate is judged by first is
+`automation.rollout.judging.plan`; what is watched of a challenger, and at which error rates,
+`automation.rollout.verdicts.plan`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from automation.rollout.judging.plan import JudgingPlan
 
 
 class _Declared(BaseModel):
@@ -57,6 +60,7 @@ class RolloutPlan(_Declared):
     )
     materiality: Materiality = Materiality.LOW
     approvals: Approvals = Approvals()
+    judging: JudgingPlan = Field(default=JudgingPlan(), description="What a candidate must keep to before it goes on.")
     alias_moved: AliasMoved = Field(
         default=AliasMoved.RESTORE,
         description="restore: the alias is put back. adopt: where its version passed its gates, it is promoted.",
