@@ -51,7 +51,6 @@ def evaluate(
     expected = costs(probability, stake, spec.policy)
     realised = costs(label.astype(float), stake, spec.policy)
     safe = realised.actions.index(spec.policy.safe_action)
-    alone = [FeatureStrength(name, _either_way(rows[name], label)) for name in features]
     return Evaluation(
         probability=probability,
         label=label,
@@ -67,7 +66,7 @@ def evaluate(
             "expected_cost_per_case": float(realised.of(np.argmin(expected.values, axis=1)).mean()),
             "cost_per_case_doing_nothing": float(realised.values[:, safe].mean()),
         },
-        strongest_feature=max(alone, key=lambda strength: (strength.auc, strength.name)),
+        strongest_feature=strongest_feature(rows, label, features),
     )
 
 
@@ -107,6 +106,12 @@ def calibration_bins(
         np.array([label[group].mean() for group in groups]),
         np.array([len(group) for group in groups]),
     )
+
+
+def strongest_feature(rows: pl.DataFrame, label: np.ndarray, features: Sequence[str]) -> FeatureStrength:
+    """The feature that by itself ranks the labels best, the last by name of those that rank alike."""
+    alone = [FeatureStrength(name, _either_way(rows[name], label)) for name in features]
+    return max(alone, key=lambda strength: (strength.auc, strength.name))
 
 
 def _either_way(feature: pl.Series, label: np.ndarray) -> float:

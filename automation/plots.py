@@ -54,6 +54,48 @@ def bars(values: Mapping[str, float], title: str, label: str, width: int = 560) 
     return _svg(width, below, drawn)
 
 
+@dataclass(frozen=True)
+class Whisker:
+    """A value and the interval it lies in. An end that is not finite is drawn to the edge."""
+
+    name: str
+    low: float
+    value: float
+    high: float
+
+
+def whiskers(shown: Sequence[Whisker], title: str, label: str, margin: float = 0.0, width: int = 640) -> str:
+    """Values with their intervals below each other, beside zero and a margin; those beyond it are orange."""
+    left = 16 + LETTER * max((len(each.name) for each in shown), default=1)
+    right, below = 16, 60 + 18 * len(shown)
+    told = [
+        0.0,
+        margin,
+        *(end for each in shown for end in (each.low, each.value, each.high) if math.isfinite(end)),
+    ]
+    low, high = min(told), max(told)
+    scale = (width - left - right) / ((high - low) or 1.0)
+
+    def x(value: float) -> float:
+        return left + (min(max(value, low), high) - low) * scale
+
+    drawn = [_text(16, 16, "start", title)]
+    for at, color in ((0.0, GREY), (margin, ORANGE)):
+        drawn.append(f'<path d="M{x(at):.1f},26V{below - 34}" stroke="{color}" stroke-dasharray="3 2"/>')
+    for row, each in enumerate(shown):
+        y = 36 + 18 * row
+        color = ORANGE if each.low > margin else BLUE
+        drawn += [
+            _text(left - 6, y + 4, "end", each.name),
+            f'<path d="M{x(each.low):.1f},{y}H{x(each.high):.1f}" stroke="{color}" stroke-width="2"/>',
+            f'<circle cx="{x(each.value):.1f}" cy="{y}" r="3.2" fill="{color}"/>',
+        ]
+    for value in _round_numbers(low, high):
+        drawn.append(_text(x(value), below - 22, "middle", f"{value:,.4g}"))
+    drawn.append(_text((left + width - right) / 2, below - 6, "middle", label))
+    return _svg(width, below, drawn)
+
+
 def reliability(probability: np.ndarray, label: np.ndarray, title: str) -> str:
     """What was predicted against what happened, in tenths of the cases."""
     predicted, happened, _ = calibration_bins(probability, label)

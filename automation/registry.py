@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from automation.models import BoostedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
     from types import ModuleType
 
     import polars as pl
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from automation.settings import Settings
 
 TRAINING_KEY, DIGEST, AS_OF = "warrant.training_key", "warrant.digest", "warrant.as_of"
+# What others may say of a version, so that it is not judged on days it was trained on.
+TRAINED_UNTIL = "warrant.trained_until"
 TABLES, VIEWS = "delta_versions", "feature_views"
 FOLLOWED, STATE = "warrant.champion", "warrant.state"
 CHAMPION_ALIAS, CANDIDATE_ALIAS = "champion", "candidate"
@@ -47,13 +49,18 @@ class RegisteredVersion:
 
 @dataclass(frozen=True)
 class Submitted:
-    """A version that somebody registered by other means than training here."""
+    """A version that somebody registered by other means than training here.
+
+    ``trained_until`` is the last day it says it was trained on (tag `TRAINED_UNTIL`), None where it does not say.
+    """
 
     model: str
     version: int
     run_id: str
     by: str
+    at: datetime
     description: str
+    trained_until: date | None
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,13 @@ class ModelRegistry:
         found = self._client.search_model_versions(f"name = '{self._model}'", max_results=10_000)
         return {
             int(each.version): Submitted(
-                self._model, int(each.version), each.run_id or "", each.user_id or "", each.description or ""
+                self._model,
+                int(each.version),
+                each.run_id or "",
+                each.user_id or "somebody",
+                datetime.fromtimestamp(each.creation_timestamp / 1000, UTC),
+                each.description or "",
+                _day(each.tags.get(TRAINED_UNTIL)),
             )
             for each in found
             if TRAINING_KEY not in each.tags and each.status == "READY"
@@ -156,6 +169,11 @@ class ModelRegistry:
             except (MlflowException, OSError) as error:
                 raise self._without_files(version, str(error)) from error
             yield found
+
+    def attach(self, run_id: str, name: str, text: str) -> None:
+        """Puts a text beside what a run logged. Of a version that came without a run there is nowhere to put it."""
+        if run_id:
+            self._client.log_text(run_id, text, name)
 
     def _without_files(self, version: int, says: str) -> UnknownVersionError:
         return UnknownVersionError(
@@ -287,6 +305,14 @@ class ModelRegistry:
             digest=version.tags[DIGEST],
             run_id=version.run_id or "",
         )
+
+
+def _day(text: str | None) -> date | None:
+    """A day as somebody wrote it; None where it is none, since nothing is known then."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _inside(uri: str, artifacts: str) -> bool:

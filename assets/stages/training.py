@@ -22,10 +22,11 @@ from automation.calendar import Days
 from automation.engines.choice import chosen_engine
 from automation.lakehouse import DAY, Lakehouse, digest
 from automation.lineage.metadata import vector_lineage
-from automation.models import BoostedModel, Fitted
+from automation.models import Fitted
 from automation.registry import TrainingRecord
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout import aliases, entering, explanation, kept, promotion
+from automation.rollout.judging.gates import VALIDATION_GATES, on_validation
 from automation.rollout.machine import Champion
 from automation.settings import settings
 from automation.versions import newest
@@ -35,11 +36,6 @@ TRAINING_SET, CANDIDATE, CHAMPION = "training_set", "candidate_model", "champion
 LABEL = "label"
 
 NOTHING_LOST = gates.Gate("nothing_lost", "Each labelled case is in the training set or left out for a stated reason.")
-BASE_RATE = gates.Gate("beats_base_rate", "The candidate's Brier score beats predicting the base rate for everybody.")
-SIMPLE_RULE = gates.Gate("beats_simple_rule", "The candidate ranks cases better than the workload's simple rule.")
-CALIBRATED = gates.Gate("calibrated", "What it predicts is what happens, within the declared calibration error.")
-NO_LEAK = gates.Gate("no_leak", "No single feature explains nearly everything: that would be the outcome in disguise.")
-CANDIDATE_GATES = (BASE_RATE, SIMPLE_RULE, CALIBRATED, NO_LEAK)
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
@@ -160,7 +156,7 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
             kinds={"lightgbm", "mlflow"},
             description="A model trained on the set as of the day and registered; the same inputs register once.",
             deps=[days_before(workload, TRAINING_SET, 0)],
-            more_gates=CANDIDATE_GATES,
+            more_gates=VALIDATION_GATES,
             range_runs=False,
         )
     )
@@ -220,7 +216,9 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
             }
         )
         yield from gates.record(
-            context, key(workload, CANDIDATE), _judged(workload, result, fitted.model, context.partition_key)
+            context,
+            key(workload, CANDIDATE),
+            on_validation(result, fitted.model, spec.model, context.partition_key),
         )
 
     return candidate_model
@@ -259,7 +257,7 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
         judged = explanation.judged(
             context.instance,
             key(workload, CANDIDATE),
-            [gate.name for gate in CANDIDATE_GATES],
+            [gate.name for gate in VALIDATION_GATES],
             context.partition_key,
             now,
         )
@@ -311,38 +309,3 @@ def _evidence(workload: Workload, lake: Lakehouse, views: Mapping[str, str]) -> 
         "feature_service": spec.features.service,
         "feature_views": dict(views),
     }
-
-
-def _judged(
-    workload: Workload, result: evaluation.Evaluation, model: BoostedModel, partition: str
-) -> list[gates.Judgement]:
-    given, found = workload.spec.model, result.metrics
-    leak = result.strongest_feature
-    return [
-        gates.Judgement(
-            BASE_RATE,
-            passed=found["brier"] < found["brier_base_rate"],
-            says=f"Brier score {found['brier']:.4f}, base rate {found['brier_base_rate']:.4f}.",
-            partition=partition,
-        ),
-        gates.Judgement(
-            SIMPLE_RULE,
-            passed=found["auc"] > found["auc_simple_rule"],
-            says=f"AUC {found['auc']:.3f}; ranking by {given.rule_feature} alone: {found['auc_simple_rule']:.3f}.",
-            partition=partition,
-        ),
-        gates.Judgement(
-            CALIBRATED,
-            passed=found["calibration_error"] <= given.calibration_error_limit,
-            says=f"Calibration error {found['calibration_error']:.3f}, at most {given.calibration_error_limit:.3f}.",
-            partition=partition,
-            metadata={"reliability": plots.image(plots.reliability(result.probability, result.label, "Reliability"))},
-        ),
-        gates.Judgement(
-            NO_LEAK,
-            passed=leak.auc <= given.leak_auc_limit,
-            says=f"The strongest feature alone is {leak.name}, AUC {leak.auc:.3f}, at most {given.leak_auc_limit:.2f}.",
-            partition=partition,
-            metadata={"importance": dg.JsonMetadataValue({k: round(v, 4) for k, v in model.importance().items()})},
-        ),
-    ]

@@ -1,7 +1,8 @@
 """The rollout plan: how a workload's model versions go live, as its defs.yaml declares under ``rollout:``.
 
-Left out, a candidate that passes its gates is promoted at once. What is watched of a challenger, and at which error
-rates, is `automation.rollout.verdicts.plan`, under ``verdicts:``.
+Left out, a candidate that passes its gates is promoted at once. What a candidate is judged by first is
+`automation.rollout.judging.plan`; what is watched of a challenger, and at which error rates,
+`automation.rollout.verdicts.plan`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from automation.rollout.judging.plan import JudgingPlan
 from automation.rollout.verdicts.plan import ERRORS, VerdictPlan
 
 
@@ -88,6 +90,7 @@ class RolloutPlan(_Declared):
     verdicts: VerdictPlan = Field(default=VerdictPlan(), description="What is watched of a challenger.")
     materiality: Materiality = Materiality.LOW
     approvals: Approvals = Approvals()
+    judging: JudgingPlan = Field(default=JudgingPlan(), description="What a candidate must keep to before it goes on.")
     alias_moved: AliasMoved = Field(
         default=AliasMoved.RESTORE,
         description="restore: the alias is put back. adopt: where its version passed its gates, it is promoted.",

@@ -100,6 +100,22 @@ def signature(model_dir: Path) -> Signature:
     return Signature(columns)
 
 
+def accepts(column: Column, dtype: pl.DataType) -> bool:
+    """Whether values of a polars type become the column's type. Numbers and truths become floats."""
+    number = dtype.is_numeric() or dtype in {pl.Boolean, pl.Null}
+    return (
+        dtype == _POLARS[column.type]
+        or (column.type in _FLOATING and number)
+        or (column.type in _WHOLE and (dtype.is_integer() or dtype == pl.Boolean))
+        or (column.type == "datetime" and dtype.is_temporal())
+    )
+
+
+def holds_missing(column: Column) -> bool:
+    """Whether the column's type has missing values."""
+    return column.type in (*_FLOATING, "string", "datetime")
+
+
 def only_data(model_dir: Path) -> bool:
     """Whether the model's files hold no code: LightGBM's text, which its own parser reads, and no code beside it."""
     flavors = _described(model_dir).get("flavors")
@@ -190,22 +206,15 @@ def _described(model_dir: Path) -> Mapping[str, Any]:
 
 
 def _as(series: pl.Series, column: Column) -> pl.Series:
-    """The series in the type the model takes. Numbers and truths become floats; nothing loses what it says."""
-    wanted, dtype = _POLARS[column.type], series.dtype
-    number = dtype.is_numeric() or dtype in {pl.Boolean, pl.Null}
-    fits = dtype == wanted or (
-        (column.type in _FLOATING and number)
-        or (column.type in _WHOLE and (dtype.is_integer() or dtype == pl.Boolean))
-        or (column.type == "datetime" and dtype.is_temporal())
-    )
-    if not fits:
-        says = f"it takes the column {column.name} as {column.type}, which is {dtype} here"
+    """The series in the type the model takes. Nothing loses what it says."""
+    if not accepts(column, series.dtype):
+        says = f"it takes the column {column.name} as {column.type}, which is {series.dtype} here"
         raise ModelFailedError(Failure.WRONG_SIGNATURE, says)
-    if column.type not in (*_FLOATING, "string", "datetime") and series.null_count():
+    if not holds_missing(column) and series.null_count():
         says = f"it takes the column {column.name} as {column.type}, which has no missing values, but some are missing"
         raise ModelFailedError(Failure.WRONG_SIGNATURE, says)
     try:
-        return series.cast(wanted)
+        return series.cast(_POLARS[column.type])
     except pl.exceptions.InvalidOperationError:
         says = f"it takes the column {column.name} as {column.type}, which is too narrow for its values"
         raise ModelFailedError(Failure.WRONG_SIGNATURE, says) from None
