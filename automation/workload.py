@@ -34,6 +34,7 @@ class Stage(StrEnum):
     RAW = "raw"
     FEATURES = "features"
     TRAINING = "training"
+    SUBMITTED = "submitted"
     SCORING = "scoring"
     DECISIONS = "decisions"
     OUTCOMES = "outcomes"

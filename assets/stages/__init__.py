@@ -18,6 +18,7 @@ from assets.stages import (
     scoring,
     shadow,
     statistics,
+    submitted,
     training,
     upkeep,
 )
@@ -34,6 +35,7 @@ STAGES = (
     features,
     online,
     training,
+    submitted,
     scoring,
     decisions,
     shadow,

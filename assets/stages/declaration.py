@@ -62,6 +62,7 @@ def declared(
     deps: Sequence[dg.AssetDep | dg.AssetKey] = (),
     contract: Contract | None = None,
     daily: bool = True,
+    by: dg.PartitionsDefinition | None = None,
     range_runs: bool = True,
     more_gates: Sequence[gates.Gate] = (),
     automated: bool = True,
@@ -74,9 +75,10 @@ def declared(
     It sets no freshness policy: Dagster's would judge when a table was last written, not how late its facts are, and a
     replayed day would look fresh (docs/decisions/0025-one-contract-many-forms.md). Its latency is a gate.
 
-    ``optional`` names the inputs that neither hold the asset back where they are missing nor set it going when new.
+    ``by`` is what it is partitioned by, if not by days. ``optional`` names the inputs that neither hold the asset back
+    where they are missing nor set it going when new.
     """
-    days = partitions(workload) if daily else None
+    days = by or (partitions(workload) if daily else None)
     checked = [*(boundary.table_gates(contract) if contract else []), *more_gates]
     may_lack = [key(workload, name) for name in optional]
     condition = gates.downstream_condition(may_lack)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from automation.gates import standing
 from automation.gates.standing import Asked
+from automation.jobs import SUBMITTED_MODEL
 from automation.rollout.machine import DECIDING, ENTERED, Change, Kind, Rollout, State
 from automation.rollout.promotion import next_stage, unknown
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from automation.workload import Workload
 
 CANDIDATE, MODEL_VERSION = "candidate_model", "model version"
+# In what is registered of a version that came from somebody else: who that was.
+SUBMITTED_BY = "submitted_by"
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,11 @@ class Gates:
 
 
 def gates_of(platform: Platform, workload: Workload, found: Rollout, version: int, now: datetime) -> Gates:
-    """How the gates of a version stand that was trained here; none of one that came otherwise."""
-    key, day = dg.AssetKey([workload.name, CANDIDATE]), found.of(version)[0].as_of.isoformat()
+    """How the gates of a version stand, whether it was trained here or registered by somebody else."""
+    registered = found.of(version)[0]
+    if SUBMITTED_BY in registered.evidence:
+        return _gates_of_submitted(platform, workload, version, now)
+    key, day = dg.AssetKey([workload.name, CANDIDATE]), registered.as_of.isoformat()
     record = platform.instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[day]), limit=1)
     materialized = record.records[0].asset_materialization if record.records else None
     named = materialized.metadata.get(MODEL_VERSION) if materialized else None
@@ -60,10 +66,16 @@ def gates_of(platform: Platform, workload: Workload, found: Rollout, version: in
     return Gates(judged(platform.instance, key, names, day, now))
 
 
+def _gates_of_submitted(platform: Platform, workload: Workload, version: int, now: datetime) -> Gates:
+    key = dg.AssetKey([workload.name, SUBMITTED_MODEL])
+    names = standing.gates_of(platform.definitions.resolve_asset_graph(), key)
+    return Gates(judged(platform.instance, key, names, str(version), now))
+
+
 def judged(
     instance: dg.DagsterInstance, key: dg.AssetKey, names: Sequence[str], day: str, now: datetime
 ) -> tuple[GateStands, ...]:
-    """How the gates of a day's candidate stand."""
+    """How the gates of a partition stand: a day's candidate, or a version that was submitted."""
     told = []
     for each in standing.read(instance, [Asked(key, tuple(names), frozenset({day}))], now):
         found = standing.evaluation(instance, each)
@@ -143,9 +155,14 @@ def _not_gated(registered: Change, gates: Gates) -> str:
     if not gates.gates:
         return "It is not live: its gates were not judged yet."
     return (
-        f"It is not live: its gates passed, and champion of {registered.as_of} was not materialized since, which is "
-        "what takes it on."
+        f"It is not live: its gates passed, and {_taken_on_by(registered)} was not materialized since, which is what "
+        "takes it on."
     )
+
+
+def _taken_on_by(registered: Change) -> str:
+    submitted = SUBMITTED_BY in registered.evidence
+    return f"entered_model of version {registered.version}" if submitted else f"champion of {registered.as_of}"
 
 
 def held(gates: Gates) -> str:

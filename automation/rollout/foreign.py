@@ -70,6 +70,11 @@ class ForeignModel:
         return mlmodel.signature(self.folder)
 
     @property
+    def flavor(self) -> str:
+        """How MLflow would load it, as its files say."""
+        return ", ".join(mlmodel.flavors(self.folder)) or "unknown"
+
+    @property
     def features(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.signature.columns)
 

@@ -128,6 +128,13 @@ def only_data(model_dir: Path) -> bool:
         return file.read(5) == b"tree\n"
 
 
+def flavors(model_dir: Path) -> tuple[str, ...]:
+    """How the model says it can be loaded, as MLflow's flavors: "sklearn", say; "python_function" where that is all."""
+    said = _described(model_dir).get("flavors")
+    names = sorted(said) if isinstance(said, dict) else []
+    return tuple(name for name in names if name != "python_function") or tuple(names)
+
+
 @contextmanager
 def copied(model_dir: Path, most_bytes: int) -> Iterator[Path]:
     """A copy of the model's files, which others can read and nobody changes while it is used.
