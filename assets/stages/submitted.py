@@ -14,6 +14,7 @@ from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.features import FEATURE_VIEWS
 from assets.stages.vectors import vectors
 from automation import gates
+from automation.boundary import table_gates
 from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.gates.gate import Judgement
@@ -248,14 +249,11 @@ class _Judge:
 
     def _held(self, instance: dg.DagsterInstance, days: Days) -> list[date]:
         spec, day_keys = self.workload.spec, frozenset[str | None](days.keys)
-        from automation.definitions import defs
-
-        graph = defs().resolve_asset_graph()
-        tables = [spec.cases.table, *(view.table for view in spec.features.views)]
-        asked = [
-            gates.Asked(key(self.workload, table), gates.gates_of(graph, key(self.workload, table)), day_keys)
-            for table in tables
-        ]
+        asked = []
+        for table in (spec.cases.table, *(view.table for view in spec.features.views)):
+            declared_gates = table_gates(self.workload.contract(table))
+            names = tuple(gate.name for gate in declared_gates if gate.severity is gates.Severity.ERROR)
+            asked.append(gates.Asked(key(self.workload, table), names, day_keys))
         closed = {each.partition for each in gates.read(instance, asked, self.now) if not each.open}
         return [date.fromisoformat(each) for each in sorted(filter(None, closed))]
 
