@@ -3,7 +3,7 @@
     python -m benchmarks.rollout --json
 
 Nobody touches it: from another process, which has MLflow's client and scikit-learn only, nine models are registered
-under the workload's name while a champion decides that knows January alone. One is good (it has seen the days to come),
+under the workload's name while a champion decides that knows the first days of January alone. One is good (it has seen the days to come),
 one is like the champion, the others are worse, or what no model may be. Then the days go on, one after the other, with
 the plan below; what became of each is asked of `warrant model`. The platform is a copy of this one, since the plan
 is declared in the workload's defs.yaml.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 WORKLOAD = "flight_disruption"
 PACKAGES = ("assets", "automation", "contracts", "feature_repo")
-STARTS, REGISTERED, LAST = date(2013, 2, 2), date(2013, 2, 16), date(2013, 4, 20)
+STARTS, REGISTERED, LAST = date(2013, 1, 20), date(2013, 2, 3), date(2013, 4, 6)
 PLAN = {
     "shadow": True,
     "canary": True,
@@ -120,7 +120,7 @@ def copied(plan: dict[str, Any], home: Path) -> Iterator[Copy]:
         declared = folder / "assets" / WORKLOAD / "defs.yaml"
         said = yaml.safe_load(declared.read_text())
         said["attributes"]["rollout"] = plan
-        # The champion stays the one that knows January: a retraining would be one more challenger.
+        # The champion stays the one that knows little: a retraining would be one more challenger.
         said["attributes"]["retrain_day"] = 28
         declared.write_text(yaml.safe_dump(said, sort_keys=False))
         yield Copy(folder, home)

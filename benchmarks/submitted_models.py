@@ -51,7 +51,7 @@ class Altered(mlflow.pyfunc.PythonModel):
     def __init__(self, model, alter):
         self.model, self.alter = model, alter
 
-    def predict(self, context, model_input):  # noqa: ARG002 - MLflow's signature
+    def predict(self, context, model_input, params=None):  # noqa: ARG002 - MLflow's signature
         return self.alter(self.model.predict_proba(model_input.astype(float))[:, 1], model_input)
 
 
@@ -103,7 +103,7 @@ class Memorising(mlflow.pyfunc.PythonModel):
     def __init__(self, tree):
         self.tree = tree
 
-    def predict(self, context, model_input):  # noqa: ARG002 - MLflow's signature
+    def predict(self, context, model_input, params=None):  # noqa: ARG002 - MLflow's signature
         return self.tree.predict_proba(model_input.astype(float).fillna(-1))[:, 1]
 
 
