@@ -78,14 +78,19 @@ def _materialize(
 
 
 def _days(view: ViewPlan, calendar: Calendar, day: date, end: int, mark: Mark | None) -> Days:
-    """The days whose rows may be new: since the mark; without one, all whose values may still live."""
+    """The days whose rows may be new: since the mark; without one, all whose values may still live.
+
+    What became known at the very end of a day lies in the next one. Where that is there already, as it is when days are
+    ingested ahead of what is decided, the offline store answers by it, and so must this one.
+    """
+    last = day + timedelta(days=1)
     if mark is None:
         # A row may have become known long after its event, so the day it lies in says only how late it can be.
         lives = calendar.start if view.ttl is None else (moment(end - view.ttl) - timedelta(days=1)).date()
-        return calendar.within(Days(min(max(lives, calendar.start), day), day))
+        return calendar.within(Days(min(max(lives, calendar.start), day), last))
     # What became known since the mark lies in the days from then on: a day holds what became known on it.
     begun = moment(mark.until).astimezone(ZoneInfo(calendar.timezone)).date()
-    return calendar.within(Days(min(begun, day), day))
+    return calendar.within(Days(min(begun, day), last))
 
 
 def newest(rows: pl.DataFrame, view: ViewPlan, until: int) -> list[Record]:

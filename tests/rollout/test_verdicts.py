@@ -456,7 +456,7 @@ def test_rates_that_add_up_to_too_much_and_claims_of_one_name_are_refused() -> N
     with pytest.raises(pydantic.ValidationError, match="rise"):
         Calibration(edges=(0.5, 0.2))
     assert VerdictPlan().false_promotions == 0.05
-    assert VerdictPlan().false_aborts == pytest.approx(0.05)
+    assert VerdictPlan().false_aborts == pytest.approx(0.03)
 
 
 def test_two_models_that_decide_alike_prove_nothing() -> None:
