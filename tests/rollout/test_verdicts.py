@@ -499,7 +499,8 @@ def test_the_evidence_is_said_in_odds() -> None:
     assert watch.decided.says.endswith(" to 1, of 20 to 1 needed")
     said = {each.claim: each.says for each in watch.evidence()}
     assert said["errors"] == (
-        "after 0 days and 0 cases the evidence that more than 0.1% of cases were not scored, which the champion scored is "
+        "after 0 days and 0 cases the evidence that more than 0.1% of cases were not scored, which the champion "
+        "scored is "
         "1 to 1, of 100 to 1 needed"
     )
 
