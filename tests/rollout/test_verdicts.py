@@ -500,8 +500,7 @@ def test_the_evidence_is_said_in_odds() -> None:
     said = {each.claim: each.says for each in watch.evidence()}
     assert said["errors"] == (
         "after 0 days and 0 cases the evidence that more than 0.1% of cases were not scored, which the champion "
-        "scored is "
-        "1 to 1, of 100 to 1 needed"
+        "scored is 1 to 1, of 100 to 1 needed"
     )
 
 
