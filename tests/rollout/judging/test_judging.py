@@ -1,0 +1,272 @@
+"""What is judged of a candidate: the honest pass, and each fault is caught by the gate that is about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from automation import gates as platform_gates
+from automation.rollout.judging import gates
+from automation.rollout.judging.findings import Findings, found
+from automation.rollout.judging.holdout import Judged, NotScoredAlikeError, Scored
+from automation.rollout.judging.metrics import Metric
+from automation.rollout.judging.slices import Slices, sliced
+from tests.rollout.judging.made import FIRST, MODEL, PLAN, POLICY, Made, judged, made, sigmoid
+
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def days() -> Made:
+    return made()
+
+
+def findings(made_: Made, candidate: Scored, champion: Scored | None, *, trained_until: date | None = None) -> Findings:
+    return found(judged(made_, candidate, champion), MODEL, POLICY, PLAN, ["queue"], trained_until, SEED)
+
+
+def verdicts(found_: Findings) -> dict[str, platform_gates.Judgement]:
+    return {each.gate.name: each for each in gates.on_holdout(found_, MODEL, PLAN, "2013-06-17")}
+
+
+def failing(found_: Findings) -> set[str]:
+    return {name for name, each in verdicts(found_).items() if not each.passed}
+
+
+def slices_of(made_: Made, candidate: Scored, champion: Scored) -> Slices:
+    result = sliced(judged(made_, candidate, champion), PLAN, SEED)
+    assert result is not None
+    return result
+
+
+# ---------------------------------------------------------------- the honest pass
+
+
+def test_an_equal_model_fails_nothing_and_every_gate_shows_a_plot(days: Made) -> None:
+    told = verdicts(findings(days, days.honest(2), days.honest(1)))
+    assert [name for name, each in told.items() if not each.passed] == []
+    assert list(told) == [gate.name for gate in gates.HOLDOUT_GATES]
+    for name, each in told.items():
+        assert each.partition == "2013-06-17"
+        if name not in ("beats_base_rate", "beats_simple_rule"):
+            assert any("data:image/svg+xml" in str(value.value) for value in each.metadata.values()), name
+
+
+def test_the_same_model_differs_by_exactly_nothing(days: Made) -> None:
+    one = days.honest(1)
+    result = findings(days, Scored(2, one.probability), one)
+    assert {each.more.high for each in result.beside.metrics if each.more} == {0.0}
+    assert result.decisions.otherwise == 0
+    assert failing(result) == set()
+
+
+def test_the_first_version_has_no_champion_to_be_worse_than_but_must_be_worth_its_decisions(days: Made) -> None:
+    result = findings(days, days.honest(1), None)
+    told = verdicts(result)
+    assert failing(result) == set()
+    assert told["beside_champion"].says.endswith("There is no champion yet to be worse than.")
+    assert result.slices is None
+    assert all(each.champion is None and each.more is None for each in result.beside.metrics)
+    # One that tells only those who need it least costs more than doing nothing.
+    backwards = findings(days, Scored(1, np.where(days.log_odds < -2.5, 0.16, 0.01)), None)
+    assert {"beats_base_rate", "beats_simple_rule", "decisions_kept"} <= failing(backwards)
+    assert "a case more than doing nothing" in verdicts(backwards)["decisions_kept"].says
+
+
+def test_equal_models_are_hardly_ever_held_by_a_slice_or_the_whole() -> None:
+    blamed = 0
+    for seed in range(25):
+        some = made(seed, cases=60)
+        worse = slices_of(some, some.honest(100 + seed), some.honest(200 + seed))
+        blamed += bool(worse.proven_worse(0.0))
+    # At a rate of 1% and no margin at all; slices of one holdout are blamed together or not.
+    assert blamed <= 2
+
+
+# ---------------------------------------------------------------- each fault is caught
+
+
+def test_a_model_that_is_worse_at_one_airport_is_caught_there_and_nowhere_else(days: Made) -> None:
+    good = days.honest(1)
+    at_one = np.where(days.airport == "LGA", sigmoid(np.full(len(days.log_odds), -0.9)), good.probability)
+    candidate = Scored(2, at_one)
+    worse = slices_of(days, candidate, good).proven_worse(PLAN.slice_margin)
+    assert {each.name for each in worse if each.column == "airport"} == {"airport LGA"}
+    told = verdicts(findings(days, candidate, good))["no_slice_worse"]
+    assert not told.passed
+    assert "airport LGA by 0.0" in told.says
+    assert "JFK" not in told.says
+
+
+def test_a_model_that_is_worse_everywhere_is_caught_beside_the_champion(days: Made) -> None:
+    result = findings(days, days.honest(2, noise=2.0), days.honest(1, noise=0.2))
+    assert "beside_champion" in failing(result)
+    more = result.beside.of(Metric.BRIER).more
+    assert more is not None
+    assert more.low > PLAN.champion_margin
+    ranking = result.beside.of(Metric.AUC).more
+    assert ranking is not None
+    assert ranking.high < 0
+
+
+def test_a_model_that_memorised_the_holdout_is_too_good_to_be_true(days: Made) -> None:
+    label = days.holdout.label
+    knows = np.where(np.random.default_rng(1).random(len(label)) < 0.9, 0.98 * label + 0.01, 0.3)
+    result = findings(days, Scored(2, knows), days.honest(1))
+    assert failing(result) == {"no_leak"}
+    assert "on cases it has not seen is more than 0.95" in verdicts(result)["no_leak"].says
+
+
+def test_one_that_is_far_above_the_champion_is_looked_at_by_a_person(days: Made) -> None:
+    told = verdicts(findings(days, days.honest(2, noise=0.1), days.honest(1, noise=2.5)))["no_leak"]
+    assert not told.passed
+    assert "above the champion's, more than 0.10" in told.says
+
+
+def test_a_feature_that_is_the_outcome_in_disguise_is_named(days: Made) -> None:
+    label = days.holdout.label
+    leaking = dataclasses.replace(
+        days.holdout, vectors=days.holdout.vectors.with_columns(arrived_late=pl.Series(label))
+    )
+    result = found(
+        Judged(leaking, days.honest(2), days.honest(1)), MODEL, POLICY, PLAN, ["queue", "arrived_late"], None, SEED
+    )
+    assert "arrived_late alone has AUC 1.000" in verdicts(result)["no_leak"].says
+
+
+def test_one_that_says_it_was_trained_on_what_it_is_judged_on_is_refused(days: Made) -> None:
+    overlapping = findings(days, days.honest(2), days.honest(1), trained_until=FIRST)
+    assert failing(overlapping) == {"no_leak"}
+    assert "trained on days up to 2013-05-20, and what it is judged on begins on 2013-05-20" in (
+        verdicts(overlapping)["no_leak"].says
+    )
+    assert failing(findings(days, days.honest(2), days.honest(1), trained_until=FIRST - timedelta(days=1))) == set()
+
+
+def test_an_overconfident_model_is_caught_although_it_ranks_as_well(days: Made) -> None:
+    good = days.honest(1, noise=0.2)
+    log_odds = np.log(good.probability / (1 - good.probability))
+    result = findings(days, days.scored(2, 3 * log_odds), good)
+    ranking = result.beside.of(Metric.AUC).more
+    assert ranking is not None
+    assert ranking.estimate == pytest.approx(0.0, abs=1e-9)
+    assert "calibrated" in failing(result)
+    assert "more than 0.050" in verdicts(result)["calibrated"].says
+
+
+def test_a_model_that_sends_many_more_cases_to_persons_is_caught(days: Made) -> None:
+    # A person spends more than $10,000: nobody here does, so the shift comes from cases that cannot be decided.
+    good = days.honest(1)
+    result = findings(days, days.honest(2), good)
+    champion = result.decisions.champion
+    assert champion is not None
+    fewer = dataclasses.replace(result.decisions.candidate, automated=champion.automated - champion.cases // 10)
+    told = verdicts(dataclasses.replace(result, decisions=dataclasses.replace(result.decisions, candidate=fewer)))[
+        "decisions_kept"
+    ]
+    assert not told.passed
+    assert told.says.startswith("10.0% more of the cases would go to a person: more than 2.0%.")
+
+
+# ---------------------------------------------------------------- what the decisions would become
+
+
+def test_the_decisions_are_those_of_the_policy_with_its_limits_day_by_day(days: Made) -> None:
+    decisions = findings(days, days.honest(2), days.honest(1)).decisions
+    for would in (decisions.candidate, decisions.champion):
+        assert would is not None
+        assert would.cases == days.holdout.cases.height == sum(volume.cases for volume in would.volumes)
+        acts = next(volume.cases for volume in would.volumes if volume.action == "act")
+        # Five a day and airport, and there are days on which more would be acted for.
+        assert 0 < acts <= 5 * 5 * 28
+        assert would.held_back > 0
+        assert would.automation_rate == 1.0
+    assert 0 < decisions.otherwise < days.holdout.cases.height
+    assert decisions.above_nothing.high < 0
+
+
+def test_a_case_without_a_usable_vector_goes_to_a_person_under_both_and_is_no_part_of_the_metrics(days: Made) -> None:
+    usable = np.ones(days.holdout.cases.height, dtype=bool)
+    usable[::10] = False
+    holdout = dataclasses.replace(days.holdout, usable=usable)
+    unscored = np.where(usable, days.honest(2).probability, np.nan)
+    result = found(Judged(holdout, Scored(2, unscored), days.honest(1)), MODEL, POLICY, PLAN, ["queue"], None, SEED)
+    assert result.decisions.candidate.automation_rate == pytest.approx(0.9)
+    assert result.decisions.reviews_more == 0
+    assert result.beside.cases == usable.sum()
+    assert failing(result) == set()
+
+
+def test_a_case_whose_outcome_is_not_known_is_decided_and_not_judged(days: Made) -> None:
+    cases = days.holdout.cases.with_columns(label=pl.when(pl.int_range(pl.len()) % 7 != 0).then(pl.col("label")))
+    holdout = dataclasses.replace(days.holdout, cases=cases)
+    result = found(Judged(holdout, days.honest(2), days.honest(1)), MODEL, POLICY, PLAN, ["queue"], None, SEED)
+    assert result.decisions.candidate.cases == cases.height
+    assert result.beside.cases == cases["label"].count()
+
+
+# ---------------------------------------------------------------- slices
+
+
+def test_small_slices_are_judged_together_and_what_is_too_small_even_so_is_told(days: Made) -> None:
+    names = days.airport.astype(object).copy()
+    names[:150] = [f"S{number % 5}" for number in range(150)]
+    few = days.holdout.slices.with_columns(
+        airport=pl.Series(names.tolist(), dtype=pl.String),
+        hour=pl.when(pl.int_range(pl.len()) < 40).then(pl.lit("03:00")).otherwise("hour"),
+    )
+    holdout = dataclasses.replace(days.holdout, slices=few)
+    result = sliced(Judged(holdout, days.honest(2), days.honest(1)), PLAN, SEED)
+    assert result is not None
+    # The five small ones have enough cases together, but of two days.
+    assert [(left.column, left.values) for left in result.left_out if left.column == "airport"] == [("airport", 1)]
+    assert str(next(left for left in result.left_out if left.column == "hour")) == "hour: 1 value with 40 cases"
+    judged_ = {each.name for each in result.slices}
+    assert "hour 03:00" not in judged_
+    assert not any(name.startswith("airport others") for name in judged_)
+    spread = days.holdout.slices.with_columns(
+        airport=pl.when(pl.int_range(pl.len()) % 19 == 0)
+        .then(pl.format("S{}", pl.int_range(pl.len()) % 5))
+        .otherwise("airport")
+    )
+    pooled = sliced(
+        Judged(dataclasses.replace(days.holdout, slices=spread), days.honest(2), days.honest(1)), PLAN, SEED
+    )
+    assert pooled is not None
+    assert "airport others (5)" in {each.name for each in pooled.slices}
+
+
+def test_days_of_one_outcome_are_no_obstacle() -> None:
+    some = made(3)
+    one_class = some.holdout.cases.with_columns(
+        label=pl.when(pl.col("day") < FIRST + timedelta(days=5)).then(pl.lit(0, dtype=pl.Int8)).otherwise("label")
+    )
+    holdout = dataclasses.replace(some.holdout, cases=one_class)
+    result = found(Judged(holdout, some.honest(2), some.honest(1)), MODEL, POLICY, PLAN, ["queue"], None, SEED)
+    for each in result.beside.metrics:
+        assert np.isfinite([each.candidate.low, each.candidate.high]).all(), each
+    assert failing(result) <= {"calibrated"}
+
+
+# ---------------------------------------------------------------- what cannot be judged
+
+
+def test_probabilities_that_are_not_one_for_each_case_are_refused(days: Made) -> None:
+    with pytest.raises(NotScoredAlikeError, match=r"gives \(3,\) probabilities for 2,800 cases"):
+        Judged(days.holdout, Scored(2, np.zeros(3)), None)
+    for wrong in (np.nan, -0.1, 1.1):
+        given = days.honest(2).probability.copy()
+        given[5] = wrong
+        with pytest.raises(NotScoredAlikeError, match="gives 1 cases held out no probability from 0 to 1"):
+            Judged(days.holdout, Scored(2, given), None)
+
+
+def test_a_gate_without_a_finding_fails_and_says_why() -> None:
+    told = gates.unjudged(gates.HOLDOUT_GATES, "It did not run.", "2013-06-17")
+    assert {each.gate for each in told} == set(gates.HOLDOUT_GATES)
+    assert not any(each.passed for each in told)
+    assert {each.says for each in told} == {"Not judged. It did not run."}
