@@ -111,7 +111,7 @@ def sliced(judged: Judged, plan: JudgingPlan, seed: int) -> Slices | None:
             each.days,
             float(losses[0][each.rows].mean()),
             float(losses[1][each.rows].mean()),
-            ends(*mean.spread(resamples), rate),
+            ends(*mean.spread(resamples), each.days, rate),
         )
         for each, mean in zip(found, means, strict=True)
     ]

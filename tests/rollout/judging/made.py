@@ -16,7 +16,7 @@ from tests.policy.made import NAME, declared, small
 
 FIRST = date(2013, 5, 20)
 AIRPORTS = ("BOS", "EWR", "JFK", "LGA", "SFO")
-PLAN = JudgingPlan(slices=("airport", "hour", "season"), least_cases=500, least_slice_cases=100)
+PLAN = JudgingPlan(slices=("airport", "hour", "season"), least_cases=500, least_slice_cases=80)
 MODEL = ModelSpec(name="toy", contract="vector", rule_feature="queue")
 POLICY = small(declared({"action": "act", "at_most": 5, "per": "airport"}))
 
@@ -46,7 +46,7 @@ class Made:
         return self.holdout.cases["airport"].to_numpy()
 
 
-def made(seed: int = 0, *, days: int = 28, cases: int = 100, day_effect: float = 0.8, first: date = FIRST) -> Made:
+def made(seed: int = 0, *, days: int = 28, cases: int = 60, day_effect: float = 0.8, first: date = FIRST) -> Made:
     chance = np.random.default_rng(seed)
     total = days * cases
     day = np.repeat(np.arange(days), cases)
