@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from datetime import date, timedelta
 from xml.etree import ElementTree as Xml
 
@@ -92,3 +93,18 @@ def test_a_picture_is_markdown_that_holds_the_plot() -> None:
     text = plots.image(svg).md_str or ""
     assert text.startswith("![plot](data:image/svg+xml;base64,")
     assert base64.b64decode(text.partition("base64,")[2].rstrip(")")).decode() == svg
+
+
+def test_whiskers_span_their_intervals_and_those_beyond_the_margin_are_orange() -> None:
+    shown = [plots.Whisker("bad", 2.0, 3.0, 4.0), plots.Whisker("open", -math.inf, 0.0, math.inf)]
+    svg = plots.whiskers(shown, "Slices", "worse", 1.0)
+    lines = [each for each in drawn(svg, "path") if each.get("stroke-width") == "2"]
+    assert [each["stroke"] for each in lines] == [plots.ORANGE, plots.BLUE]
+    bad, unbounded = (
+        tuple(map(float, re.fullmatch(r"M([\d.]+),\d+H([\d.]+)", each["d"]).groups()))  # pyrefly: ignore
+        for each in lines
+    )
+    # From zero to the greatest end that is known: what is unbounded goes over all of it.
+    assert bad[0] - unbounded[0] == pytest.approx(bad[1] - bad[0], abs=0.2)
+    assert bad[1] == unbounded[1]
+    assert {"bad", "open", "Slices", "worse"} <= set(texts(svg))

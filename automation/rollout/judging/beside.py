@@ -1,8 +1,8 @@
 """The candidate's metrics beside the champion's on the holdout, each with its interval, and so their difference.
 
 Intervals of one metric are at the plan's rate each: the table as a whole is for reading. What fails a candidate is the
-Brier score alone, a proper score (Gneiting and Raftery, JASA 102, 2007): nobody gains by saying other probabilities than
-they believe, and both ranking and calibration are in it.
+Brier score alone, a proper score (Gneiting and Raftery, JASA 102, 2007): nobody gains by saying other probabilities
+than they believe, and both ranking and calibration are in it.
 """
 
 from __future__ import annotations

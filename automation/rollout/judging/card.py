@@ -33,8 +33,8 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 class Origin:
     """Where a version comes from, as its registration says.
 
-    ``flavor`` is how MLflow loads it ("lightgbm"); ``trained_until`` the last day that it was trained on, None if nobody
-    says so.
+    ``flavor`` is how MLflow loads it ("lightgbm"); ``trained_until`` the last day that it was trained on, None if
+    nobody says so.
     """
 
     model: str
@@ -122,8 +122,8 @@ def _data(findings: Findings) -> Iterator[str]:
     holdout, found = findings.judged.holdout, findings.beside
     total = holdout.cases.height
     yield (
-        f"{total:,} cases from {holdout.days[0]} to {holdout.days[-1]}. Judged by {found.cases:,} of {found.days} days: "
-        f"{total - int(holdout.usable.sum()):,} have a vector that breaks its contract, of "
+        f"{total:,} cases from {holdout.days[0]} to {holdout.days[-1]}. Judged by {found.cases:,} of {found.days} "
+        f"days. Of {total - int(holdout.usable.sum()):,} the vector breaks its contract, of "
         f"{total - int(holdout.known.sum()):,} the outcome is not known. {found.base_rate:.1%} came out badly."
     )
 
@@ -134,7 +134,7 @@ def _metrics(findings: Findings, plan: JudgingPlan) -> Iterator[str]:
     beside = "the champion (there is none)" if champion is None else f"the champion, version {champion.version}"
     yield f"Beside {beside}. In brackets, what each may be with a confidence of {1 - plan.rate:.1%}, day by day.\n"
     yield from _table(
-        ("", "this version", "champion", "more than the champion"),
+        ("", "this version", "champion", "difference"),
         [
             (
                 each.metric.value,
@@ -166,7 +166,7 @@ def _slices(findings: Findings, plan: JudgingPlan) -> Iterator[str]:
     if slices.slices:
         yield f"The {min(SLICES_SHOWN, len(slices.slices))} that come nearest to it:\n"
         yield from _table(
-            ("Slice", "cases", "this version", "champion", "more than the champion"),
+            ("Slice", "cases", "this version", "champion", "difference"),
             [
                 (
                     text(each.name),
@@ -179,7 +179,7 @@ def _slices(findings: Findings, plan: JudgingPlan) -> Iterator[str]:
             ],
         )
     for left in slices.left_out:
-        yield f"\nToo small to be judged: {text(str(left))}."
+        yield f"\nOf too few cases or days to be judged: {text(str(left))}."
 
 
 def _decisions(findings: Findings) -> Iterator[str]:
@@ -194,8 +194,8 @@ def _caveats(origin: Origin, findings: Findings, judging: Judging) -> Iterator[s
     holdout, plan = findings.judged.holdout, judging.plan
     if origin.trained_until is None:
         yield (
-            "- Nobody says until when it was trained. If its author trained it on the days it is judged on, all of this "
-            "is too good; only what is gross is caught (the gate no\\_leak)."
+            "- Nobody says until when it was trained. If its author trained it on the days it is judged on, all of "
+            "this is too good; only what is gross is caught (the gate no\\_leak)."
         )
     elif origin.trained_until < holdout.days[0]:
         yield f"- That it was trained on nothing after {origin.trained_until} is what its registration says."
@@ -203,12 +203,12 @@ def _caveats(origin: Origin, findings: Findings, judging: Judging) -> Iterator[s
     if more is not None:
         yield f"- A Brier score up to {more.high:.4f} worse than the champion's is not excluded."
     yield (
-        f"- It was judged on {len(holdout.days)} days. Other seasons may treat it otherwise, and what one day has to do "
-        "with the next is not in the intervals."
+        f"- It was judged on {len(holdout.days)} days. Other seasons may treat it otherwise, and what one day has to "
+        "do with the next is not in the intervals."
     )
     yield (
-        "- What others used of the policy's limits on these days is left out, for both models alike; a case that goes to "
-        "a person counts as nothing done."
+        "- What others used of the policy's limits on these days is left out, for both models alike; a case that goes "
+        "to a person counts as nothing done."
     )
     yield (
         f"- The gates that ask for proof hold back a candidate that is within all margins with a chance of at most "

@@ -70,7 +70,7 @@ def found(
     return Findings(
         judged,
         compared,
-        sliced(judged, plan, resamples),
+        sliced(judged, plan, seed),
         looked_for(judged, compared, takes, trained_until),
         decisions,
     )

@@ -1,8 +1,8 @@
 """The gates on a candidate, and what each says of what was found.
 
 A candidate that was trained here is judged by `on_validation`, on the newest rows of its training set; any candidate by
-`on_run` and `on_holdout`. A gate fails closed: where a candidate did not run, or too little is held out, `unjudged` says
-so of every gate that is then without a finding.
+`on_run` and `on_holdout`. A gate fails closed: where a candidate did not run, or too little is held out, `unjudged`
+says so of every gate that is then without a finding.
 """
 
 from __future__ import annotations
@@ -243,8 +243,8 @@ def _beside_champion(found: Beside, plan: JudgingPlan, partition: str | None) ->
     return Judgement(
         BESIDE_CHAMPION,
         passed=not worse,
-        says=f"{on}: Brier score {brier.candidate.estimate:.4f}, the champion's {brier.champion.estimate:.4f}, which is "
-        f"{spanned(brier.more, 4)} more. {proven}. AUC {spanned(auc.more, 3)} more.",
+        says=f"{on}: Brier score {brier.candidate.estimate:.4f}, the champion's {brier.champion.estimate:.4f}, "
+        f"difference {spanned(brier.more, 4)}. {proven}. The AUC's difference is {spanned(auc.more, 3)}.",
         partition=partition,
         metadata={
             "metrics": plots.image(plots.whiskers(shown, "Metrics", "above the champion's", plan.champion_margin))
@@ -257,11 +257,14 @@ def _no_slice_worse(slices: Slices | None, plan: JudgingPlan, partition: str | N
         return Judgement(
             NO_SLICE_WORSE, passed=True, says="There is no champion yet to be worse than.", partition=partition
         )
-    left = f" Too small to be judged: {'; '.join(map(str, slices.left_out))}." if slices.left_out else ""
+    left = f" Of too few cases or days to be judged: {'; '.join(map(str, slices.left_out))}." if slices.left_out else ""
     worse = slices.proven_worse(plan.slice_margin)
     if not slices.slices:
         return Judgement(
-            NO_SLICE_WORSE, passed=True, says=f"No slice is large enough to be judged.{left}", partition=partition
+            NO_SLICE_WORSE,
+            passed=True,
+            says=f"No slice has enough cases and days to be judged.{left}",
+            partition=partition,
         )
     if worse:
         named = "; ".join(
@@ -289,7 +292,7 @@ def _decisions_kept(decisions: Decisions, plan: JudgingPlan, partition: str | No
     problems = []
     if worse.low > plan.most_dollars_worse:
         problems.append(
-            f"Its decisions cost ${spanned(worse, 2)} a case more than {than}: more than ${plan.most_dollars_worse:,.2f}."
+            f"Its decisions cost ${spanned(worse, 2)} a case more than {than}, above ${plan.most_dollars_worse:,.2f}."
         )
     if decisions.reviews_more > plan.most_reviews_more:
         problems.append(

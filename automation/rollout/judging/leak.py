@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leak:
-    """What is asked for a leak. ``trained_until`` is the last day it says it was trained on; None if it says nothing."""
+    """What is asked for a leak. ``trained_until`` is the last day it says it was trained on; None if it says none."""
 
     auc: float
     champion_auc: float | None

@@ -35,7 +35,7 @@ class JudgingPlan(BaseModel):
         description="Columns of the cases or the feature vector, of few values each; hour and season are worked out.",
     )
     slice_margin: float = Field(
-        default=0.01, ge=0, lt=1, description="How much worse than the champion's a slice's Brier score may be."
+        default=0.005, ge=0, lt=1, description="How much worse than the champion's a slice's Brier score may be."
     )
     champion_margin: float = Field(
         default=0.002, ge=0, lt=1, description="How much worse than the champion's the Brier score of all may be."

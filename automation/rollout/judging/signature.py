@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Served:
     """What the feature service has of each case.
 
-    ``features`` are the columns a model may see; ``hidden`` those it may not: the case's key and time, and what defs.yaml
-    excludes.
+    ``features`` are the columns a model may see; ``hidden`` those it may not: the case's key and time, and what
+    defs.yaml excludes.
     """
 
     service: str

@@ -1,17 +1,18 @@
 """Whether the candidate does worse than the champion somewhere: by hour, season, carrier, airport, as the plan slices.
 
 Judged by the Brier score: it is between 0 and 1 for each case, so that a margin means the same in each slice and few
-cases decide nothing. Dollars do not serve: a few large cases make most of them, and a limited action that is taken in one
-slice is missing in another, so that a better model can cost more at one airport for saving at the next.
+cases decide nothing. Dollars do not serve: a few large cases make most of them, and a limited action that is taken in
+one slice is missing in another, so that a better model can cost more at one airport for saving at the next.
 
-All slices are judged at once: their intervals hold together with the stated confidence, whatever the slices have to do
-with each other. How wide they are is the largest distance over all slices in the resamples of days (single-step
-maximum t: Westfall and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 73, 2005), which is
-less than Bonferroni's correction asks for where slices overlap, and needs no quantile far out that resamples cannot tell.
+All slices are judged at once. Each end of an interval is at the rate divided by the number of slices (Bonferroni), so
+that the ends of all hold together, whatever the slices have to do with each other. Each slice keeps its own skew: the
+largest distance over all slices (maximum t) was tried, and the one slice with the longest tail made the intervals of
+all others four times as wide. What it takes is many resamples, to tell a chance that rare.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,17 +20,17 @@ import numpy as np
 import polars as pl
 
 from automation import plots
-from automation.rollout.judging.resampling import Interval, Mean, distances
+from automation.rollout.judging.resampling import RESAMPLES, Interval, Mean, Resamples, ends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from automation.rollout.judging.holdout import Judged
     from automation.rollout.judging.plan import JudgingPlan
-    from automation.rollout.judging.resampling import Resamples
 
 OTHERS = "others"
 SHOWN = 25
+# So many resamples lie beyond an end, if that takes no more resamples than the most.
+BEYOND = 10
+MOST_RESAMPLES = 50_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices that were judged, the worst first, and what was left out for being too small."""
+    """All slices that were judged, the worst first, and what was left out for having too few cases or days."""
 
     slices: tuple[Slice, ...]
     left_out: tuple[LeftOut, ...]
@@ -82,7 +83,7 @@ class Slices:
         return plots.whiskers(shown, "Slices", "Brier score above the champion's (right: worse)", margin)
 
 
-def sliced(judged: Judged, plan: JudgingPlan, resamples: Resamples) -> Slices | None:
+def sliced(judged: Judged, plan: JudgingPlan, seed: int) -> Slices | None:
     """Each slice of each column; None where there is no champion to be worse than."""
     if judged.champion is None:
         return None
@@ -97,14 +98,11 @@ def sliced(judged: Judged, plan: JudgingPlan, resamples: Resamples) -> Slices | 
         left_out += left
     if not found:
         return Slices((), tuple(left_out))
-    worse = _together(
-        [
-            Mean.of((losses[0] - losses[1])[each.rows], holdout.day[rows][each.rows], len(holdout.days))
-            for each in found
-        ],
-        resamples,
-        plan.rate,
-    )
+    rate = plan.rate / len(found)
+    days = len(holdout.days)
+    resamples = Resamples.drawn(days, seed, max(RESAMPLES, min(MOST_RESAMPLES, math.ceil(BEYOND / rate))))
+    worse, day = losses[0] - losses[1], holdout.day[rows]
+    means = [Mean.of(worse[each.rows], day[each.rows], days) for each in found]
     made = [
         Slice(
             each.column,
@@ -113,11 +111,13 @@ def sliced(judged: Judged, plan: JudgingPlan, resamples: Resamples) -> Slices | 
             each.days,
             float(losses[0][each.rows].mean()),
             float(losses[1][each.rows].mean()),
-            interval,
+            ends(*mean.spread(resamples), each.days, rate),
         )
-        for each, interval in zip(found, worse, strict=True)
+        for each, mean in zip(found, means, strict=True)
     ]
-    return Slices(tuple(sorted(made, key=lambda each: (-each.worse.low, each.name))), tuple(left_out))
+    return Slices(
+        tuple(sorted(made, key=lambda each: (-each.worse.low, -each.worse.estimate, each.name))), tuple(left_out)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,17 +142,3 @@ def _members(values: pl.Series, day: np.ndarray, plan: JudgingPlan) -> tuple[lis
     few = [(one.value, one.rows) for one in members if one.days < plan.least_days] + small
     kept = [one for one in members if one.days >= plan.least_days]
     return kept, [LeftOut(values.name, len(few), sum(len(rows) for _, rows in few))] if few else []
-
-
-def _together(means: list[Mean], resamples: Resamples, rate: float) -> Iterator[Interval]:
-    """Intervals that all hold at once with a confidence of ``1 - rate``."""
-    under = [mean.under(resamples) for mean in means]
-    errors = [each.errors(resamples) for each in under]
-    far = np.abs(np.array([distances(each.values, error) for each, error in zip(under, errors, strict=True)]))
-    # A resample without a slice cannot tell how far off it would be: as far as can be.
-    farthest = np.where(np.isnan(far), np.inf, far).max(axis=0)
-    wide = float(np.quantile(farthest, 1 - rate, method="higher"))
-    for each, error in zip(under, errors, strict=True):
-        estimate = float(each.values[0])
-        reach = 0.0 if error[0] == 0 else wide * float(error[0])
-        yield Interval(estimate, estimate - reach, estimate + reach)
