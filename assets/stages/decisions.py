@@ -108,7 +108,9 @@ def _off(chosen: Settings, workload: str, policy: PolicyBundle, scores: pl.DataF
     """What is off, of all that the day's decisions could rest on."""
     safe = policy.declared.safe_action
     actions = [action.name for action in policy.declared.actions if action.name != safe]
-    return off_on(chosen, workload, actions, scores["model_version"].drop_nulls().unique().sort(), day)
+    # Registered versions begin at 1; what else is there is no model's score, and the policy treats it so.
+    models = scores["model_version"].drop_nulls().unique().sort()
+    return off_on(chosen, workload, actions, models.filter(models > 0), day)
 
 
 def _judged(

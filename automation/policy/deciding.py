@@ -189,7 +189,7 @@ class Weighed:
         """Why a person decides a case, whatever it would get: the workload or the model that scored it is off."""
         off, versions = self.day.off, self.day.scores.get_column("model_version", default=None)
         version = None if versions is None else versions[row]
-        workload, model = off.get(WORKLOAD), None if version is None else off.get(of_model(version))
+        workload, model = off.get(WORKLOAD), off.get(of_model(version)) if version in off.models else None
         said = [f"{self.day.workload} {workload.says}"] if workload else []
         return said + ([f"{model.switch} {model.says}"] if model else [])
 

@@ -46,7 +46,9 @@ def list_command(name: str, at: datetime | None, as_json: bool) -> None:
         said = {"day": day.isoformat(), "off": found.off(day).as_data(), "changes": [_said(c) for c in found.changes]}
         click.echo(json.dumps(said, indent=2))
         return
-    click.echo(f"On {day}, {len(found.off(day).switches) or 'nothing'} of {name} is switched off.")
+    count = len(found.off(day).switches)
+    number = {0: f"nothing of {name} is", 1: f"one switch of {name} is"}.get(count, f"{count} switches of {name} are")
+    click.echo(f"On {day}, {number} off.")
     if not found.changes:
         return
     table = Table(box=None)

@@ -13,10 +13,10 @@ from automation.rollout import promotion
 from automation.rollout.machine import Champion
 from automation.settings import Settings
 from automation.workload import Workload
-from tests.ledger.conftest import NOW, ledger, server, settings
+from tests.ledger.conftest import NOW, ledger, server, settings, superuser
 from tests.policy.conftest import pilots, workload
 
-__all__ = ["ledger", "pilots", "server", "settings", "workload"]
+__all__ = ["ledger", "pilots", "server", "settings", "superuser", "workload"]
 NAME = "flight_disruption"
 OPERATOR, REVIEWER = "M. Okafor", "R. Silva"
 DAY, LATER = date(2013, 3, 1), date(2013, 3, 8)

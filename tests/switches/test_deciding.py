@@ -124,6 +124,7 @@ def test_a_case_to_which_nothing_lesser_is_open_is_a_persons() -> None:
 def test_the_safe_action_and_what_the_policy_does_not_know_cannot_be_off() -> None:
     policy = small(declared())
     switched = off(of_action("wait"), of_action("sing"), of_model(4))
+    assert made(policy, switched, Case("a", model_version=-1)) == made(policy, ALL_ON, Case("a", model_version=-1))
     assert made(policy, switched, Case("a"), Case("b", 0.0)) == made(policy, ALL_ON, Case("a"), Case("b", 0.0))
 
 
