@@ -2,9 +2,9 @@
 
 | flag | is of |
 |---|---|
-| ``flight_disruption.decides`` | the workload |
-| ``flight_disruption.action.protect`` | an action |
-| ``flight_disruption.model.7`` | a model version |
+| ``WORKLOAD.decides`` | the workload |
+| ``WORKLOAD.action.NAME`` | an action |
+| ``WORKLOAD.model.7`` | a model version |
 
 The evaluation context says as of which day, in its attribute ``day`` (ISO 8601: 2013-06-01). Who switched it off and
 why is in the flag's metadata (``by``, ``why``). Every evaluation reads the ledger: nothing is kept.

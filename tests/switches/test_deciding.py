@@ -10,10 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automation.explanation.deciding import Turn
 from automation.policy.bundle import PolicyBundle
 from automation.policy.choice import PERSON
 from automation.policy.deciding import AUTOMATED, REVIEW, Day, Weighed, decide, decided, each_alone
@@ -151,6 +153,20 @@ def test_the_cases_of_a_model_that_is_off_hold_their_places_in_the_limits() -> N
     policy = small(declared({**ACT_PER_PLACE, "at_most": 1}))
     rows = made(policy, off(of_model(3)), Case("a"), Case("b", model_version=4))
     assert [(row["action"], row["status"]) for row in rows] == [("wait", REVIEW), ("tell", AUTOMATED)]
+
+
+# ---------------------------------------------------------------- in an explanation
+
+
+def test_an_explanation_names_the_switches_that_had_a_say_and_decides_what_if_by_them() -> None:
+    switched = off(of_action("act"), of_model(3))
+    weighed = Weighed(replace(day(Case("a"), Case("b", None)), off=switched), small(declared()))
+    first, second = (Turn.of(weighed, weighed.choose({}), {}, row) for row in range(2))
+    said = [applied.says for applied in first.applied() if applied.rule == "switch"]
+    assert said == [f"act for them would cost least, but {SAYS}", f"model version 3 {SAYS}"]
+    assert [applied.rule for applied in second.applied()] == ["fail closed", "switch"]
+    made_again = first.redecide(pl.DataFrame({"size": [80.0]}), np.array([0.1]))
+    assert made_again.select("action", "status").rows() == [("wait", REVIEW)]
 
 
 # ---------------------------------------------------------------- laws 2 and 7
