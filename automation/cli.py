@@ -131,6 +131,15 @@ COMMANDS: dict[str, Entry | Group] = {
             "explain": Entry("automation.rollout.commands:explain", "Say why a version is live, or is not."),
         },
     ),
+    "switch": Group(
+        "Switches: a workload, one of its actions or models, off and on again.",
+        "warrant switch list --workload flight_disruption",
+        {
+            "list": Entry("automation.switches.commands:list_command", "List what is off, by whom and why."),
+            "off": Entry("automation.switches.commands:off", "Switch off, from a day on."),
+            "on": Entry("automation.switches.commands:on", "Switch on again, from a day on."),
+        },
+    ),
     "export": Entry("automation.ledger.commands:export", "Write a case's warrant: its decision, proved, in one file."),
     "verify": Entry("automation.ledger.commands:verify_file", "Check a warrant with the log's public key alone."),
     "ledger": Group(

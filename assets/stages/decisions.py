@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -28,7 +29,9 @@ from automation.policy.limits.declared import Every, Limit
 from automation.policy.limits.reservations import Reservation, commit, reserve, used
 from automation.policy.limits.use import Snapshot, Use, as_data
 from automation.resources import LakehouseResource
-from automation.settings import settings
+from automation.settings import Settings, settings
+from automation.switches.flags import off_on
+from automation.switches.switch import Off
 from automation.workload import Stage, Workload
 
 DECISIONS = "decisions"
@@ -37,7 +40,10 @@ BATCH = "daily"
 MODEL = ("model", "model_version", "model_digest")
 EVERY_CASE = gates.Gate("every_case_decided", "Each case of the day has exactly one decision, and no other has.")
 COMMITTED = gates.Gate("committed", "The ledger commits to the day's decisions as the table holds them, and is signed.")
-POLICY = gates.Gate("policy_kept", "Every action is one the policy knows, and no limit is exceeded.")
+POLICY = gates.Gate(
+    "policy_kept",
+    "Every action is one the policy knows, no limit is exceeded, and nothing that is switched off is done.",
+)
 
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
@@ -63,7 +69,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         evidence = evidence_of(workload, lake, days)
         with store.opened(chosen) as ledger:
             policy = activation.in_force(chosen, ledger, workload, days.first, now)
-            weighed = Weighed(evidence.day, policy)
+            off = _off(chosen, workload.name, policy, evidence.scores, days.first)
+            weighed = Weighed(replace(evidence.day, off=off), policy)
 
             def choose(snapshot: Snapshot) -> tuple[Choice, Mapping[Use, int]]:
                 choice = weighed.choose(snapshot.used)
@@ -82,9 +89,10 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
                 DECISIONS,
                 rows,
                 days,
-                more=_judged(workload, lake, ledger, policy, reservation, evidence.cases, days.first),
+                more=_judged(workload, lake, ledger, policy, reservation, evidence.cases, days.first, off),
                 metadata={
                     "policy": policy.version,
+                    "switched off": str(off),
                     "decisions by action": dg.JsonMetadataValue(by_action),
                     "automation rate": automated / max(1, rows.height),
                     "actions": image(bars(by_action, f"Decisions of {days.first}", "decisions")),
@@ -96,6 +104,15 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
     return [decisions]
 
 
+def _off(chosen: Settings, workload: str, policy: PolicyBundle, scores: pl.DataFrame, day: date) -> Off:
+    """What is off, of all that the day's decisions could rest on."""
+    safe = policy.declared.safe_action
+    actions = [action.name for action in policy.declared.actions if action.name != safe]
+    # Registered versions begin at 1; what else is there is no model's score, and the policy treats it so.
+    models = scores["model_version"].drop_nulls().unique().sort()
+    return off_on(chosen, workload, actions, models.filter(models > 0), day)
+
+
 def _judged(
     workload: Workload,
     lake: Lakehouse,
@@ -104,12 +121,13 @@ def _judged(
     reservation: Reservation,
     cases: pl.DataFrame,
     day: date,
+    off: Off,
 ) -> Iterator[gates.Judgement]:
     """Asked once the decisions are written: of what the table holds, to which the ledger then commits."""
     stored = lake.read(workload.name, DECISIONS, Days.one(day))
     yield _every_case(cases[workload.spec.case_key], stored["case_key"], day.isoformat())
-    yield _policy_kept(workload, policy, stored, cases, used(ledger, workload.name, day), day.isoformat())
-    yield _committed(workload, lake, ledger, policy, reservation, stored, day)
+    yield _policy_kept(workload, policy, stored, cases, used(ledger, workload.name, day), day.isoformat(), off)
+    yield _committed(workload, lake, ledger, policy, reservation, stored, day, off)
 
 
 def _every_case(cases: pl.Series, decided: pl.Series, partition: str) -> gates.Judgement:
@@ -132,6 +150,7 @@ def _policy_kept(
     cases: pl.DataFrame,
     uses: Mapping[Use, int],
     partition: str,
+    off: Off,
 ) -> gates.Judgement:
     """Worked out anew from the rows: not from what the choice says of itself."""
     declared = policy.declared
@@ -143,6 +162,7 @@ def _policy_kept(
         for use, units in sorted(uses.items(), key=str)
         if use.limit == limit.key and units > limit.capacity
     ]
+    problems += _done_though_off(rows, off)
     # Reviewed cases hold their place in the limits, too: so at most as many are automated.
     taken = rows.filter(pl.col("status") == "automated").join(
         cases.rename({workload.spec.case_key: "case_key"}).drop(DAY, "event_time", "known_time", strict=False),
@@ -161,6 +181,18 @@ def _policy_kept(
     )
 
 
+def _done_though_off(rows: pl.DataFrame, off: Off) -> Iterator[str]:
+    automated = rows.filter(pl.col("status") == "automated")
+    for name in sorted(off.actions):
+        if count := automated.filter(pl.col("action") == name).height:
+            yield f"{name} is switched off, and was taken for {count} cases"
+    for version in sorted(off.models):
+        if count := automated.filter(pl.col("model_version") == version).height:
+            yield f"model version {version} is switched off, and decided {count} cases"
+    if off.workload and automated.height:
+        yield f"the workload is switched off, and decided {automated.height} cases"
+
+
 def _committed(
     workload: Workload,
     lake: Lakehouse,
@@ -169,6 +201,7 @@ def _committed(
     reservation: Reservation,
     stored: pl.DataFrame,
     day: date,
+    off: Off,
 ) -> gates.Judgement:
     """Has the ledger commit to what the table holds now, before anything comes of it."""
     now, chosen = datetime.now(UTC), settings()
@@ -177,6 +210,7 @@ def _committed(
         "policy_version": policy.version,
         "limits": {"stream": reservation.stream, "version": reservation.version},
         "limits_used": as_data(reservation.snapshot.used),
+        "switches_off": off.as_data(),
         "models": sorted({f"{m} {v} {d}" for m, v, d in stored.select(MODEL).drop_nulls().iter_rows()}),
     }
     event = ledger_decisions.commit(ledger, workload.name, day, stored, evidence, now)

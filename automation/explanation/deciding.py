@@ -15,7 +15,7 @@ import polars as pl
 from automation.policy.bundle import WORKED_OUT
 from automation.policy.cents import IN_A_DOLLAR
 from automation.policy.choice import PERSON
-from automation.policy.deciding import Weighed, authorized, each_alone
+from automation.policy.deciding import Weighed, authorized, each_alone, switched
 from automation.policy.limits.declared import Budget
 from automation.policy.limits.use import WHOLE_DAY
 from automation.policy.tables.document import Verdict
@@ -82,13 +82,14 @@ class Turn:
         return decided_at([self] * features.height, features, probability)
 
     def applied(self) -> tuple[Applied, ...]:
-        """The rules that had a say, in the order in which they are asked: costs, table, limits, authorization.
+        """The rules that had a say, in their order: costs, table, limits, authorization, switches.
 
         Of the table, the rules that matched for the action that was chosen and for those that would cost less.
         """
         if not self.weighed.day.scored[self.row]:
             says = self.actions[self.weighed.declared.safe_action]
-            return (Applied("fail closed", f"without a usable score the machine does not decide: {says}, and ask"),)
+            closed = Applied("fail closed", f"without a usable score the machine does not decide: {says}, and ask")
+            return (closed, *self._switches())
         order = np.argsort(self.weighed.expected.values[self.row], kind="stable").tolist()
         chosen = int(self.choice.chosen[self.row])
         asked = order if chosen == PERSON else order[: order.index(chosen) + 1]
@@ -98,6 +99,7 @@ class Turn:
             *(rule for column in asked for rule in self._table(column)),
             *self._limits(),
             *(Applied("authorization", answer.says.rstrip(".")) for answer in answers),
+            *self._switches(),
         )
 
     def _least_cost(self, order: list[int]) -> Applied:
@@ -119,6 +121,10 @@ class Turn:
             used, left = self.used[use], max(0, limit.capacity - self.used[use])
             says = f"{limit}{_of(use)}: {_units(limit, used)} used before this one, {_units(limit, left)} left{so}"
             yield Applied(f"limit {limit.key}", says)
+
+    def _switches(self) -> Iterator[Applied]:
+        for says in (*switched(self.weighed, self.choice, self.row), *self.weighed.held(self.row)):
+            yield Applied("switch", says)
 
     def _says(self, column: int) -> str:
         return self.weighed.declared.actions[column].says

@@ -1,4 +1,6 @@
-"""The evidence of a day's decisions: the rows as the table holds them, and what others had used of the limits."""
+"""The evidence of a day's decisions: the rows as the table holds them, what others had used of the limits, and what
+was switched off.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.policy import evidence as policy_evidence
-from automation.policy.evidence import UnreadableEvidenceError, used_by_others
+from automation.policy.evidence import UnreadableEvidenceError, off_as_decided, used_by_others
 from automation.policy.limits.use import from_data
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from automation.ledger.store import Ledger
     from automation.policy.deciding import Day
     from automation.policy.limits.use import Use
+    from automation.switches.switch import Off
     from automation.workload import Workload
 
 TABLE, KEY = "decisions", "case_key"
@@ -37,7 +40,8 @@ class UnknownDecisionError(WarrantError):
 class Decided:
     """A day's decisions in the order in which they were made, as the table holds them and as they were made from.
 
-    ``used`` is what others had used of the limits when the day was decided, as the ledger says.
+    ``used`` is what others had used of the limits when the day was decided, as the ledger says; the ``evidence`` has
+    what was switched off then, from there, too.
     """
 
     on: date
@@ -101,6 +105,7 @@ def decided_on(lake: Lakehouse, ledger: Ledger, workload: Workload, day: date) -
     Raises:
         UnknownDecisionError: nothing was decided on that day.
         UnreadableEvidenceError: a row was changed.
+        SwitchesInvalidError: the ledger does not say what was switched off.
     """
     rows = (
         lake.read(workload.name, TABLE, Days.one(day)).sort("event_time", KEY)
@@ -113,12 +118,15 @@ def decided_on(lake: Lakehouse, ledger: Ledger, workload: Workload, day: date) -
             remedy=f"`warrant replay --workload {workload.name} --from {day} --to {day}` decides it.",
         )
     cases = lake.read(workload.name, workload.spec.cases.table, Days.one(day))
-    return decided(workload, day, rows, cases, used_by_others(ledger, workload.name, day))
+    used, off = used_by_others(ledger, workload.name, day), off_as_decided(ledger, workload.name, day)
+    return decided(workload, day, rows, cases, used, off)
 
 
-def decided(workload: Workload, day: date, rows: pl.DataFrame, cases: pl.DataFrame, used: Mapping[Use, int]) -> Decided:
+def decided(
+    workload: Workload, day: date, rows: pl.DataFrame, cases: pl.DataFrame, used: Mapping[Use, int], off: Off
+) -> Decided:
     """The same of rows that are at hand, in the order of decision times and keys, with the day's cases."""
-    return Decided(day, rows, policy_evidence.day_of(workload, rows, cases), used)
+    return Decided(day, rows, replace(policy_evidence.day_of(workload, rows, cases), off=off), used)
 
 
 def _parsed(text: str) -> object:

@@ -1,16 +1,17 @@
 """What a candidate policy would have decided: the same cases, with what was known of them then, at what it came to.
 
 Each day is decided again from the evidence in its decisions (probability, features, contributions), in order, under the
-candidate's rules, authorization and limits. What others used of the limits counts as it did then. Cases that both
-policies decide alike are not looked at further. Dollars are realised ones, of cases whose outcome is known, by the
-costs of the policy that decided: what a candidate says that things cost is no evidence of what they do.
+candidate's rules, authorization and limits. What others used of the limits and what was switched off count as they did
+then. Cases that both policies decide alike are not looked at further. Dollars are realised ones, of cases whose outcome
+is known, by the costs of the policy that decided: what a candidate says that things cost is no evidence of what they
+do.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.policy.costs import costs
 from automation.policy.deciding import decide
-from automation.policy.evidence import DECISIONS, day_of, phrases, used_by_others
+from automation.policy.evidence import DECISIONS, day_of, off_as_decided, phrases, used_by_others
 from automation.policy.tables.answers import NO_RULE as NO_RULE_MATCHED
 from automation.versions import newest
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from automation.ledger.store import Ledger
     from automation.policy.bundle import PolicyBundle
     from automation.policy.limits.use import Use
+    from automation.switches.switch import Off
     from automation.workload import Workload
 
 OUTCOMES = "outcomes"
@@ -135,19 +137,22 @@ def backtest(
     parts = []
     for number, day in enumerate(held, start=1):
         rows = lake.read(workload.name, DECISIONS, Days.one(day)).sort("event_time", "case_key")
-        made = redecided(lake, workload, candidate, rows, used_by_others(ledger, workload.name, day))
+        used, off = used_by_others(ledger, workload.name, day), off_as_decided(ledger, workload.name, day)
+        made = redecided(lake, workload, candidate, rows, used, off)
         parts.append(compared(rows, made, labels, policy_of))
         progress(number, len(held))
     return summed(candidate.version, held, pl.concat(parts))
 
 
 def redecided(
-    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, used: Mapping[Use, int]
+    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, used: Mapping[Use, int], off: Off
 ) -> pl.DataFrame:
-    """A day's decisions made again under a policy, row by row. ``rows``: the day's decisions, in order."""
+    """A day's decisions made again under a policy, row by row. ``rows``: the day's decisions, in order; ``used`` of the
+    limits by others and what was ``off`` are as they were when it was decided.
+    """
     [day] = rows[DAY].unique()
     cases = lake.read(workload.name, workload.spec.cases.table, Days.one(day))
-    return decide(day_of(workload, rows, cases), policy, phrases(workload), used)
+    return decide(replace(day_of(workload, rows, cases), off=off), policy, phrases(workload), used)
 
 
 def compared(

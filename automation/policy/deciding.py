@@ -3,7 +3,8 @@
 For each case, in the order of decision times: the decision table says of each action whether it may be taken, by the
 machine or by a person, or not at all; the least costly of those that may, and that the limits leave, is chosen; then
 the authorization says whether this automation may do it. A case goes to a person, and gets the safe action until then,
-if it is not scored, if nothing is left to it, if the table says so of what was chosen, or if the automation may not.
+if it is not scored, if nothing is left to it, if the table says so of what was chosen, if the automation may not, or if
+the workload or the model that scored it is switched off. Where an action is switched off, a case gets a lesser one.
 
 Everything here is a pure function of scores, policy and what others used of the limits: a day decides alike whenever
 it is replayed.
@@ -26,6 +27,8 @@ from automation.policy.choice import NONE, PERSON, Actions
 from automation.policy.costs import Costs, costs, stakes
 from automation.policy.limits.declared import Every, Limit
 from automation.policy.tables.document import Verdict
+from automation.switches.lesser import lesser
+from automation.switches.switch import ALL_ON, WORKLOAD, Off, of_action, of_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +67,7 @@ class Day:
     - ``cases``: the cases' own columns.
     - ``timezone``: whose hours limits and tables mean.
     - ``stage``: which model's scores they are, where the scores have no column ``model_stage`` that says so.
+    - ``off``: what is switched off.
     """
 
     workload: str
@@ -73,6 +77,7 @@ class Day:
     cases: pl.DataFrame
     timezone: str
     stage: ModelStage = ModelStage.CHAMPION
+    off: Off = ALL_ON
 
     @cached_property
     def hours(self) -> pl.Series:
@@ -175,6 +180,19 @@ class Weighed:
         """What each case gets by itself, given what was used when its turn came."""
         return choices.choose_alone(self.actions, self.order, self.declared.limits, self._groups, self._hours, turns)
 
+    def left(self, choice: Choice) -> Choice:
+        """What each case gets of what was chosen for it: a lesser action where that one is switched off."""
+        got = lesser(self.actions, self.declared.limits, choice.chosen, self.day.off.actions)
+        return replace(choice, chosen=got)
+
+    def held(self, row: int) -> list[str]:
+        """Why a person decides a case, whatever it would get: the workload or the model that scored it is off."""
+        off, versions = self.day.off, self.day.scores.get_column("model_version", default=None)
+        version = None if versions is None else versions[row]
+        workload, model = off.get(WORKLOAD), off.get(of_model(version)) if version in off.models else None
+        said = [f"{self.day.workload} {workload.says}"] if workload else []
+        return said + ([f"{model.switch} {model.says}"] if model else [])
+
     @cached_property
     def order(self) -> list[int]:
         """The cases that are scored, in the order in which they are served."""
@@ -216,22 +234,30 @@ def each_alone(weighed: Weighed, phrases: Mapping[str, str], turns: Sequence[Map
 def said_of(weighed: Weighed, choice: Choice, phrases: Mapping[str, str]) -> pl.DataFrame:
     """What a choice comes to, in the columns of `MADE`: action and status, with reasons, costs, rules and limits."""
     day, table = weighed.day, weighed.table
-    answers = authorized(weighed, choice)
+    # A case whose action is off keeps its place in the limits, and a person it would have gone to.
+    left = weighed.left(choice)
+    elsewhere = np.flatnonzero(left.chosen != choice.chosen).tolist()
+    answers, instead = authorized(weighed, choice), authorized(weighed, left, elsewhere)
     words = _Words(weighed.declared, phrases, day.features, day.contributions)
     json_costs, turns = weighed.expected.as_json(), choice.turns_as_data()
     rows = []
     for row in range(day.scores.height):
         if not day.scored[row]:
             problems = json.loads(day.scores["problems"][row] or "[]") or ["no usable score"]
-            review, reasons, rules = [f"not scored: {problem}" for problem in problems], [], "{}"
+            review = [f"not scored: {problem}" for problem in problems] + weighed.held(row)
+            reasons, rules = [], "{}"
             chosen = weighed.safe
         else:
             chosen = int(choice.chosen[row])
             answer = answers.get(row)
             review = _review(weighed, table, row, chosen, answer)
+            if not review and left.chosen[row] != chosen:
+                chosen, answer = int(left.chosen[row]), instead.get(row)
+                review = _review(weighed, table, row, chosen, answer)
+            review += weighed.held(row)
             shown = weighed.safe if chosen == PERSON else chosen
             reasons = words.reasons(row, shown, weighed.expected.values[row])
-            reasons += _instead(weighed, table, choice, row)
+            reasons += _instead(weighed, table, choice, row) + switched(weighed, choice, row)
             rules = _json(
                 {
                     **{name: table.rules[row][column] for column, name in enumerate(weighed.names)},
@@ -294,6 +320,16 @@ def _instead(weighed: Weighed, table: Verdicts, choice: Choice, row: int) -> lis
         which = "its limit was reached" if isinstance(limit, Limit) else f"the budget was reached: {limit}"
         said.append(f"{_says(declared, wanted)} would cost least, but {which}")
     return said
+
+
+def switched(weighed: Weighed, choice: Choice, row: int) -> list[str]:
+    """Why the case does not get what was chosen for it: it is switched off."""
+    column = int(choice.chosen[row])
+    off = None if column in (PERSON, weighed.safe) else weighed.day.off.get(of_action(weighed.names[column]))
+    if off is None:
+        return []
+    of_the_rest = "" if column == int(np.argmin(weighed.expected.values[row])) else " of the rest"
+    return [f"{_says(weighed.declared, column)} would cost least{of_the_rest}, but {off.says}"]
 
 
 def authorized(weighed: Weighed, choice: Choice, rows: Sequence[int] | None = None) -> dict[int, Answer]:

@@ -14,6 +14,8 @@ from automation.lakehouse import DAY
 from automation.ledger.decisions import stream
 from automation.policy.deciding import Day
 from automation.policy.limits.use import from_data
+from automation.switches.switch import Off
+from automation.switches.switch import from_data as off_from_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +63,17 @@ def used_by_others(ledger: Ledger, workload: str, day: date) -> dict[Use, int]:
     """What others had used of the limits when the day was decided, as its event in the ledger says."""
     events = ledger.events(stream(workload, day))
     return from_data(events[-1].data.get("limits_used", {})) if events else {}
+
+
+def off_as_decided(ledger: Ledger, workload: str, day: date) -> Off:
+    """What was switched off when the day was decided, as its event in the ledger says. Events were once without it:
+    then there was nothing to be switched off.
+
+    Raises:
+        SwitchesInvalidError: the event says something else there.
+    """
+    events = ledger.events(stream(workload, day))
+    return off_from_data(events[-1].data.get("switches_off", [])) if events else Off()
 
 
 def day_of(workload: Workload, scores: pl.DataFrame, cases: pl.DataFrame) -> Day:

@@ -41,7 +41,7 @@ DAY = DECIDED.last
 def edited(workload: Workload, home: Home, found: Decided, **columns: pl.Expr) -> Decided:
     """The day as it were if somebody had changed its rows."""
     cases = home.lake.read(NAME, workload.spec.cases.table, DECIDED).filter(pl.col("day") == found.on)
-    return decided(workload, found.on, found.rows.with_columns(**columns), cases, found.used)
+    return decided(workload, found.on, found.rows.with_columns(**columns), cases, found.used, found.evidence.off)
 
 
 @pytest.fixture

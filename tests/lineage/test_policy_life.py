@@ -1,4 +1,7 @@
-"""A candidate policy is tried on the past, shadows, decides from a day on, and is taken back: the day is as it was."""
+"""A candidate policy is tried on the past, shadows, decides from a day on, and is taken back: the day is as it was.
+
+So are switches: what is off is not done, is in the day's evidence, and with it the day is made again alike.
+"""
 
 from __future__ import annotations
 
@@ -125,3 +128,76 @@ def test_a_candidate_is_tried_shadows_decides_and_is_taken_back(
     decide_again(platform)
     assert home.lake.read(NAME, "shadow_decisions", Days.one(LAST)).is_empty()
     shutil.rmtree(home.folder / "lakehouse" / NAME / "shadow_decisions")
+
+
+# ---------------------------------------------------------------- switches
+
+BY = ("--by", "M. Okafor", "--reason", "no seats are left", "--first-day", str(LAST))
+OWNED = ("--by", "A. Jensen", *BY[2:])
+OFF = "is switched off by M. Okafor: no seats are left"
+
+
+def done(*words: str) -> str:
+    result = CliRunner().invoke(warrant, [*words, "--workload", NAME])
+    assert result.exception is None, result.output
+    return result.output
+
+
+def evidence(platform: Platform) -> dict:
+    with store.opened(platform.settings) as ledger:
+        return ledger.events(ledger_decisions.stream(NAME, LAST))[-1].data
+
+
+def shown(platform: Platform) -> str:
+    made = platform.instance.get_latest_materialization_event(dg.AssetKey([NAME, "decisions"]))
+    assert made is not None
+    assert made.asset_materialization is not None
+    return str(made.asset_materialization.metadata["switched off"].value)
+
+
+def test_what_is_off_decides_nothing_is_evidence_and_the_day_is_made_again_alike(
+    platform: Platform, home: Home
+) -> None:
+    before = decided(home)
+    [version] = before["model_version"].drop_nulls().unique()
+    done("policy", "shadow", *OWNED)
+    done("switch", "off", "--action", "protect", *BY)
+    done("switch", "off", "--model", str(version), *BY)
+    decide_again(platform)
+    rows = decided(home)
+    # A person decides all that the model scored, and hears what would not have been done anyway.
+    assert set(rows["status"]) == {"review"}
+    scored = rows.filter(pl.col("model_version").is_not_null())
+    assert all(f"model version {version} {OFF}" in json.loads(said) for said in scored["review_reasons"])
+    protected = before.filter(action="protect", status="automated")["case_key"]
+    instead = rows.filter(pl.col("case_key").is_in(protected.implode()))
+    assert instead.height > 0
+    assert all(OFF in reasons for reasons in instead["reasons"])
+    who = {"by": "M. Okafor", "why": "no seats are left"}
+    assert evidence(platform)["switches_off"] == [
+        {"kind": "action", "name": "protect", **who},
+        {"kind": "model", "name": str(version), **who},
+    ]
+    assert shown(platform) == f"the action protect {OFF}; model version {version} {OFF}"
+    _made_again_alike(home, instead["case_key"][0])
+
+    # On again, the day is decided as it was, byte for byte.
+    done("switch", "on", "--action", "protect", *BY)
+    done("switch", "on", "--model", str(version), *BY)
+    done("policy", "shadow", "--end", *OWNED)
+    decide_again(platform)
+    assert decided(home).equals(before)
+    assert (evidence(platform)["switches_off"], shown(platform)) == ([], "nothing")
+    shutil.rmtree(home.folder / "lakehouse" / NAME / "shadow_decisions")
+
+
+def _made_again_alike(home: Home, case: str) -> None:
+    """Whole and alone, by a backtest and by a shadow, both of the policy in force: nothing comes out otherwise."""
+    again = json.loads(done("replay-decision", "--day", str(LAST), "--json"))
+    assert (again["made_again"], again["unlike"], again["committed"]) == (decided(home).height, [], True)
+    assert json.loads(done("replay-decision", case, "--json"))["unlike"] == []
+    days = ("--from", str(LAST), "--to", str(LAST))
+    assert json.loads(done("policy", "backtest", *days, "--json"))["decided_otherwise"] == 0
+    shadow = home.lake.read(NAME, "shadow_decisions").filter(day=LAST)
+    assert shadow.height > 0
+    assert not shadow["differs"].any()

@@ -60,6 +60,8 @@ ALLOWED = [
     (Request(OPERATOR, "rollback_policy", WORKLOAD), ["operators_go_back"]),
     (Request(OPERATOR, "restore_table", WORKLOAD), ["operators_go_back"]),
     (Request(BOTH, "promote_model", WORKLOAD), ["operators_go_back"]),
+    (Request(OPERATOR, "switch", WORKLOAD), ["operators_switch"]),
+    (Request(BOTH, "switch", WORKLOAD), ["operators_switch"]),
     (Request(OWNER, "waive_gate", WORKLOAD), ["owners_and_operators_waive_gates"]),
     (Request(OPERATOR, "waive_gate", WORKLOAD), ["owners_and_operators_waive_gates"]),
     (Request(REVIEWER, "override_decision", CASES, DEAR), ["reviewers_override"]),
@@ -79,6 +81,8 @@ DENIED = [
     (Request(OPERATOR, "override_decision", CASES, CHEAP), []),
     (Request(OWNER, "restore_table", WORKLOAD), []),
     (Request(REVIEWER, "waive_gate", WORKLOAD), []),
+    (Request(REVIEWER, "switch", WORKLOAD), []),
+    (Request(OWNER, "switch", WORKLOAD), []),
 ]
 
 
