@@ -3,10 +3,10 @@
     python -m benchmarks.rollout --json
 
 Nobody touches it: from another process, which has MLflow's client and scikit-learn only, nine models are registered
-under the workload's name while a champion decides that knows the first days of January alone. One is good (it has seen the days to come),
-one is like the champion, the others are worse, or what no model may be. Then the days go on, one after the other, with
-the plan below; what became of each is asked of `warrant model`. The platform is a copy of this one, since the plan
-is declared in the workload's defs.yaml.
+under the workload's name while a champion decides that knows the first days of January alone. One is good (it has seen
+the days to come), one is like the champion, the others are worse, or what no model may be. Then the days go on, one
+after the other, with the plan below; what became of each is asked of `warrant model`. The platform is a copy of this
+one, since the plan is declared in the workload's defs.yaml.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Challengers: what each version that is watched would have decided of the day's cases. Nothing comes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -18,7 +18,7 @@ from automation.plots import bars, image
 from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import decide
-from automation.policy.evidence import day_of, used_by_others
+from automation.policy.evidence import day_of, off_as_decided, used_by_others
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout.contests import WOULD_BE, Role, guard
 from automation.rollout.machine import Champion, Rollout, rollout
@@ -80,6 +80,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             found = rollout(ledger, name)
             asked = contestants(found, workload, days.first)
             used = used_by_others(ledger, name, days.first) if asked else {}
+            # A version that is off decides nothing, and is compared all the same.
+            off = off_as_decided(ledger, name, days.first).of_actions
         if not asked:
             if lake.exists(name, CHALLENGER_DECISIONS):
                 lake.replace_days(name, CHALLENGER_DECISIONS, pl.DataFrame(schema=WOULD_BE), days)
@@ -93,7 +95,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             pins = found.pinned(each.version.version)
             different = changed(pins.feature_views, live) if pins and pins.feature_views else ()
             own = _scored(workload, models, each.version, scores, tuple(different))
-            made = decide(day_of(workload, own, cases), policy, {}, used)
+            made = decide(replace(day_of(workload, own, cases), off=off), policy, {}, used)
             parts.append(
                 own.select("case_key", "probability", "problems", DAY)
                 .hstack(made.select("action", "status", "stake"))

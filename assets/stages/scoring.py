@@ -23,6 +23,8 @@ from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout.machine import Champion, Change, decider, rollout
 from automation.rollout.routing import routed
 from automation.rollout.sandbox.failure import ModelFailedError
+from automation.switches.flags import off_on
+from automation.switches.switch import SwitchedOff, of_model
 from automation.workload import Delivery, Stage, Workload
 from feature_repo.pins import changed
 
@@ -90,7 +92,9 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
                 routed(name, canary.version, canary.share or 0.0, usable[spec.case_key]), dtype=pl.Boolean
             )
             pins = found.pinned(canary.version)
-            told, part = _by_canary(canary, pins.feature_views if pins else {}, live, usable.filter(taken), scored)
+            off = off_on(models.settings, name, (), [canary.version], days.first).get(of_model(canary.version))
+            trained = pins.feature_views if pins else {}
+            told, part = _by_canary(canary, off, trained, live, usable.filter(taken), scored)
             if part is not None:
                 parts.append(part)
                 usable = usable.filter(~taken)
@@ -149,6 +153,7 @@ def scores_of(model: Model, usable: pl.DataFrame, case_key: str) -> pl.DataFrame
 
 def _by_canary(
     canary: Change,
+    off: SwitchedOff | None,
     trained: Mapping[str, str],
     live: Mapping[str, str],
     usable: pl.DataFrame,
@@ -157,6 +162,8 @@ def _by_canary(
     """What the canary says of its cases, and how that went in words. No scores where it cannot be asked: then the
     champion decides these cases, too, as it would without a canary."""
     named = f"version {canary.version}"
+    if off is not None:
+        return f"{named} is passed over: it {off.says}", None
     if trained and (different := changed(trained, live)):
         return f"{named} is passed over: {', '.join(different)} changed since it was trained", None
     part = scored(canary.champion, usable, ModelStage.CANARY)

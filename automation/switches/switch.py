@@ -115,6 +115,11 @@ class Off:
     def models(self) -> frozenset[int]:
         return frozenset(int(switch.name) for switch in self._held if switch.kind is Kind.MODEL)
 
+    @property
+    def of_actions(self) -> Off:
+        """The actions that are off, whoever decides."""
+        return Off(tuple(each for each in self.switches if each.switch.kind is Kind.ACTION))
+
     def __str__(self) -> str:
         return "; ".join(f"{each.switch} {each.says}" for each in self.switches) or "nothing"
 
