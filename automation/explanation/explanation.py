@@ -112,11 +112,13 @@ def explain(lake: Lakehouse, workload: Workload, found: Decided, case: str, kept
     features = case_features.row(0, named=True)
     told, around, whatifs, known, robust = None, None, (), None, None
     if row["probability"] is not None:
-        told = shares(contributions_of(workload, found.rows[at]), features, row["probability"], vector)
-        if abs(told.rest) > ROUNDING:
-            lacking.append(
-                f"base and shares lack {told.rest:.3g} of the probability's log-odds: the row is not what a model made"
-            )
+        if row["contributions"] is not None:
+            told = shares(contributions_of(workload, found.rows[at]), features, row["probability"], vector)
+            if abs(told.rest) > ROUNDING:
+                lacking.append(
+                    f"base and shares lack {told.rest:.3g} of the probability's log-odds: the row is not what a model "
+                    "made"
+                )
         known = uncertainty(known_outcomes(lake, workload, found.on, row["event_time"]), row["probability"])
         if turn is not None:
             around = bands(case_features, turn.redecide)

@@ -50,6 +50,8 @@ def show(told: Explanation, *, every: bool) -> None:
         left = told.shares.shares[len(shown) :]
         if left:
             console.print(f"  {len(left)} smaller shares: {sum(s.log_odds for s in left):+.3f} together (--every)")
+    elif told.probability is not None:
+        part("What each feature did", ("The model was submitted, and such a model gives no shares.",))
     part("Not known", (", ".join(told.missing),) if told.missing else ())
     part("Otherwise, if", (f"{each.target}: {each.says}" for each in told.counterfactuals))
     part("How sure", how_sure(told.probability, told.uncertainty, told.robustness, told.bands))

@@ -1,0 +1,91 @@
+"""Models that somebody registers with the plain client: each is judged, and the honest one decides, can be explained,
+made again byte for byte, and taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from automation import database
+from automation.calendar import Days
+from automation.lakehouse import DAY
+from benchmarks.rollout import Copy, register
+from tests.lineage.conftest import DECIDED, NAME, ROOT, Home
+
+NEXT = date(2013, 1, 12)
+MODELS = ("equal", "wrong_signature", "malicious")
+
+
+@pytest.fixture(scope="module")
+def submitted(copied: Callable[[str], Home], tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home in which three models were registered, and the next day was replayed."""
+    home = copied("submitted")
+    rows = tmp_path_factory.mktemp("scientist") / "rows.parquet"
+    known = home.lake.read(NAME, "training_set", Days.one(DECIDED.first))
+    hidden = {"flight_id", "event_time", "tail_number", DAY}
+    known.select(
+        *(name for name in known.columns if name not in hidden),
+        pl.col("event_time").dt.date().alias(DAY),
+    ).write_parquet(rows)
+    database.start(home.settings)
+    versions = register(Copy(ROOT, home.folder), rows, MODELS)
+    assert versions == {name: number for number, name in enumerate(MODELS, start=2)}
+    replayed = home.replay(str(NEXT), str(NEXT))
+    assert replayed.returncode == 0, replayed.stderr
+    return home
+
+
+def told(home: Home, *words: str) -> str:
+    done = home.warrant(*words, "--workload", NAME)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_honest_one_is_promoted_and_the_others_are_held_with_the_reason(submitted: Home) -> None:
+    listed = {each["version"]: each["state"] for each in json.loads(told(submitted, "model", "list", "--json"))}
+    assert listed == {1: "retired", 2: "champion", 3: "registered", 4: "registered"}
+    assert "It takes arrival_delay_minutes, which flight_disruption_v1 does not have" in told(
+        submitted, "model", "explain", "3"
+    )
+    says = told(submitted, "model", "explain", "4")
+    assert "runs failed: It failed (forbidden): it tried to" in says
+    assert "/etc/passwd" in says
+
+
+def test_it_decides_without_reasons_of_its_own_and_is_made_again_byte_for_byte(submitted: Home) -> None:
+    rows = submitted.lake.read(NAME, "decisions", Days.one(NEXT))
+    assert set(rows["model_version"].drop_nulls()) == {2}
+    assert set(rows["model_stage"].drop_nulls()) == {"champion"}
+    assert rows["contributions"].null_count() == rows.height
+    assert rows.filter(pl.col("status") == "automated").height > 0.8 * rows.height
+    again = json.loads(told(submitted, "replay-decision", "--day", str(NEXT), "--json"))
+    assert (again["made_again"], again["unlike"], again["committed"]) == (rows.height, [], True)
+    case = rows.filter(pl.col("action") == "notify")["case_key"][0]
+    explained = json.loads(told(submitted, "explain", case, "--json"))
+    assert explained["basis"]["model_version"] == 2
+    assert (explained["shares"], explained["lacking"]) == (None, [])
+    assert len(explained["counterfactuals"]) > 0
+    assert "such a model gives no shares" in told(submitted, "explain", case)
+
+
+def test_it_has_a_card_and_a_former_champion_beside_it(submitted: Home) -> None:
+    rows = submitted.lake.read(NAME, "challenger_decisions", Days.one(NEXT))
+    assert set(rows.select("version", "role").unique().iter_rows()) == {(2, "champion"), (1, "former champion")}
+    assert rows.filter(pl.col("version") == 1)["probability"].null_count() < 0.1 * rows.height
+    [card] = Path(submitted.settings.artifacts).rglob("model_card.md")
+    assert "flight\\_disruption, version 2" in card.read_text()
+
+
+def test_it_is_taken_back_with_its_predecessor_proved_first(submitted: Home) -> None:
+    done = submitted.warrant(
+        *("model", "rollback", "--workload", NAME, "--by", "M. Okafor", "--reason", "it says no reasons", "--json")
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["version"], said["instead_of"]) == (1, 2)
+    assert said["golden"].endswith("have the scores they had, byte for byte")
