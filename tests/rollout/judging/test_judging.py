@@ -116,7 +116,7 @@ def test_the_first_version_has_no_champion_to_be_worse_than_but_must_be_worth_it
 
 
 def test_of_equal_models_no_more_than_the_rate_are_blamed_for_any_slice() -> None:
-    plan, trials, blamed = PLAN.model_copy(update={"rate": 0.1}), 40, 0
+    plan, trials, blamed = PLAN.model_copy(update={"rate": 0.1, "least_slice_cases": 250}), 60, 0
     for seed in range(trials):
         some = made(seed, cases=60)
         worse = sliced(judged(some, some.honest(100 + seed), some.honest(200 + seed)), plan, SEED)
