@@ -186,7 +186,8 @@ def _decisions(findings: Findings) -> Iterator[str]:
     found = findings.decisions
     yield f"This version would decide {text(decided(found.candidate))}."
     if found.champion is not None:
-        yield f"The champion {text(decided(found.champion))}. {found.otherwise:,} cases are decided otherwise."
+        yield f"The champion would decide {text(decided(found.champion))}."
+        yield f"{found.otherwise:,} cases are decided otherwise."
     yield f"Dollars a case above doing nothing: {spanned(found.above_nothing, 2)}; less is better."
 
 
@@ -200,7 +201,7 @@ def _caveats(origin: Origin, findings: Findings, judging: Judging) -> Iterator[s
     elif origin.trained_until < holdout.days[0]:
         yield f"- That it was trained on nothing after {origin.trained_until} is what its registration says."
     more = findings.beside.of(Metric.BRIER).more
-    if more is not None:
+    if more is not None and more.high > 0:
         yield f"- A Brier score up to {more.high:.4f} worse than the champion's is not excluded."
     yield (
         f"- It was judged on {len(holdout.days)} days. Other seasons may treat it otherwise, and what one day has to "

@@ -236,7 +236,7 @@ def _beside_champion(found: Beside, plan: JudgingPlan, partition: str | None) ->
         else f"That it is worse by more than {plan.champion_margin:g} is not proven"
     )
     shown = [
-        plots.Whisker(each.metric.value, each.more.low, each.more.estimate, each.more.high)
+        _worse(each.metric, each.more)
         for each in found.metrics
         if each.more is not None and each.metric is not Metric.DOLLARS
     ]
@@ -247,9 +247,18 @@ def _beside_champion(found: Beside, plan: JudgingPlan, partition: str | None) ->
         f"difference {spanned(brier.more, 4)}. {proven}. The AUC's difference is {spanned(auc.more, 3)}.",
         partition=partition,
         metadata={
-            "metrics": plots.image(plots.whiskers(shown, "Metrics", "above the champion's", plan.champion_margin))
+            "metrics": plots.image(
+                plots.whiskers(shown, "Metrics", "worse than the champion (right: worse)", plan.champion_margin)
+            )
         },
     )
+
+
+def _worse(metric: Metric, more: Interval) -> plots.Whisker:
+    """A difference, drawn so that right is worse. Of the AUC more is better."""
+    if metric is Metric.AUC:
+        return plots.Whisker("AUC, lost", -more.high, -more.estimate, -more.low)
+    return plots.Whisker(metric.value, more.low, more.estimate, more.high)
 
 
 def _no_slice_worse(slices: Slices | None, plan: JudgingPlan, partition: str | None) -> Judgement:

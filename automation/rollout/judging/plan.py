@@ -28,7 +28,7 @@ class JudgingPlan(BaseModel):
     )
     least_cases: int = Field(default=1000, ge=100, description="A holdout of fewer cases is not judged.")
     least_slice_cases: int = Field(
-        default=200, ge=30, description="Slices of fewer cases are judged together, as the others of their column."
+        default=500, ge=30, description="Slices of fewer cases are judged together, as the others of their column."
     )
     slices: tuple[str, ...] = Field(
         default=(HOUR, SEASON),

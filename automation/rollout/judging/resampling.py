@@ -174,17 +174,11 @@ class Difference:
 def interval(statistic: Statistic, resamples: Resamples, rate: float) -> Interval:
     """The statistic with an interval that misses the truth, on either side, with a chance of ``rate / 2``."""
     under = statistic.under(resamples)
-    return ends(under.values, under.errors(resamples), resamples.weights.shape[1], rate / 2)
+    return ends(under.values, under.errors(resamples), rate / 2)
 
 
-def ends(values: np.ndarray, errors: np.ndarray, days: int, rate: float) -> Interval:
-    """The first of the values, the sample's, with ends of which each misses the truth with a chance of ``rate``.
-
-    No end is nearer than Student's t for so many days has it (Cameron, Gelbach and Miller, Review of Economics and
-    Statistics 90, 2008). Of few cases a day the resamples alone miss the truth up to twice as often as they should.
-    """
-    from scipy.special import stdtrit
-
+def ends(values: np.ndarray, errors: np.ndarray, rate: float) -> Interval:
+    """The first of the values, the sample's, with ends of which each misses the truth with a chance of ``rate``."""
     estimate, error = float(values[0]), float(errors[0])
     if error == 0:
         return Interval(estimate, estimate, estimate)
@@ -193,9 +187,8 @@ def ends(values: np.ndarray, errors: np.ndarray, days: int, rate: float) -> Inte
         far = np.where(off == 0, 0.0, off / errors[1:])
     # What a resample could not tell speaks for neither side: it widens both.
     above, below = np.where(np.isnan(far), np.inf, far), np.where(np.isnan(far), -np.inf, far)
-    least = float(stdtrit(days - 1, 1 - rate))
     return Interval(
         estimate,
-        estimate - error * max(least, float(np.quantile(above, 1 - rate, method="higher"))),
-        estimate - error * min(-least, float(np.quantile(below, rate, method="lower"))),
+        estimate - error * float(np.quantile(above, 1 - rate, method="higher")),
+        estimate - error * float(np.quantile(below, rate, method="lower")),
     )

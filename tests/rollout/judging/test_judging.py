@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from datetime import date, timedelta
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from automation import gates as platform_gates
+from automation import plots
 from automation.rollout.judging import gates
 from automation.rollout.judging.beside import beside
 from automation.rollout.judging.decisions import Decisions
@@ -116,7 +118,7 @@ def test_the_first_version_has_no_champion_to_be_worse_than_but_must_be_worth_it
 
 
 def test_of_equal_models_no_more_than_the_rate_are_blamed_for_any_slice() -> None:
-    plan, trials, blamed = PLAN.model_copy(update={"rate": 0.1}), 40, 0
+    plan, trials, blamed = PLAN.model_copy(update={"rate": 0.1, "least_slice_cases": 250}), 60, 0
     for seed in range(trials):
         some = made(seed, cases=60)
         worse = sliced(judged(some, some.honest(100 + seed), some.honest(200 + seed)), plan, SEED)
@@ -150,6 +152,11 @@ def test_a_model_that_is_worse_everywhere_is_caught_beside_the_champion(days: Ma
     ranking = result.beside.of(Metric.AUC).more
     assert ranking is not None
     assert ranking.high < 0
+    # Drawn so that right is worse: the AUC that was lost, too, lies beyond the margin.
+    drawn = str(verdicts(result)["beside_champion"].metadata["metrics"].value)
+    svg = base64.b64decode(drawn.partition("base64,")[2].rstrip(")")).decode()
+    assert "AUC, lost" in svg
+    assert svg.count(f'r="3.2" fill="{plots.ORANGE}"') >= 2
 
 
 def test_a_model_that_memorised_the_holdout_is_too_good_to_be_true(days: Made, kept: Decisions) -> None:

@@ -92,7 +92,7 @@ def test_the_same_scores_differ_by_exactly_nothing() -> None:
 
 def test_what_too_few_days_cannot_tell_is_unbounded() -> None:
     values, errors = np.array([0.2, np.nan, np.nan, 0.3]), np.array([0.1, np.nan, np.nan, 0.1])
-    found = ends(values, errors, 3, 0.1)
+    found = ends(values, errors, 0.1)
     assert (found.low, found.high) == (-math.inf, math.inf)
 
 
