@@ -17,7 +17,7 @@ from automation.ledger import store
 from automation.plots import bars, image
 from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
-from automation.policy.deciding import decide
+from automation.policy.deciding import Weighed, outcomes_of
 from automation.policy.evidence import day_of, off_as_decided, used_by_others
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout.contests import WOULD_BE, Role, guard
@@ -95,7 +95,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             pins = found.pinned(each.version.version)
             different = changed(pins.feature_views, live) if pins and pins.feature_views else ()
             own = _scored(workload, models, each.version, scores, tuple(different))
-            made = decide(replace(day_of(workload, own, cases), off=off), policy, {}, used)
+            weighed = Weighed(replace(day_of(workload, own, cases), off=off), policy)
+            made = outcomes_of(weighed, weighed.choose(used)).with_columns(stake=pl.Series(weighed.stake))
             parts.append(
                 own.select("case_key", "probability", "problems", DAY)
                 .hstack(made.select("action", "status", "stake"))

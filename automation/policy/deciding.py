@@ -283,6 +283,31 @@ def said_of(weighed: Weighed, choice: Choice, phrases: Mapping[str, str]) -> pl.
     return pl.DataFrame(rows, schema=MADE, orient="row")
 
 
+def outcomes_of(weighed: Weighed, choice: Choice) -> pl.DataFrame:
+    """`said_of`, of ``action`` and ``status`` alone: for whoever decides many days to compare them."""
+    left, table = weighed.left(choice), weighed.table
+    elsewhere = np.flatnonzero(left.chosen != choice.chosen).tolist()
+    answers, instead = authorized(weighed, choice), authorized(weighed, left, elsewhere)
+
+    def review(row: int, chosen: int, answer: Answer | None) -> bool:
+        if chosen == PERSON or table.verdicts[row, chosen] != Verdict.ALLOW.value:
+            return True
+        return answer is not None and not answer.allowed
+
+    actions, statuses = [], []
+    for row in range(weighed.day.scores.height):
+        chosen, person = int(choice.chosen[row]), not weighed.day.scored[row]
+        if not person:
+            person = review(row, chosen, answers.get(row))
+            if not person and left.chosen[row] != chosen:
+                chosen = int(left.chosen[row])
+                person = review(row, chosen, instead.get(row))
+        person = person or bool(weighed.held(row))
+        actions.append(weighed.names[weighed.safe if person else chosen])
+        statuses.append(REVIEW if person else AUTOMATED)
+    return pl.DataFrame({"action": actions, "status": statuses}, schema={"action": pl.String, "status": pl.String})
+
+
 def _review(weighed: Weighed, table: Verdicts, row: int, chosen: int, answer: Answer | None) -> list[str]:
     """Why a person decides; nothing where the machine does."""
     if chosen == PERSON:
@@ -344,7 +369,7 @@ def authorized(weighed: Weighed, choice: Choice, rows: Sequence[int] | None = No
         column = int(choice.chosen[row])
         version = (versions[row] if versions else None) or 0
         stage = _stage(stages[row] if stages else day.stage) if version else ModelStage.NONE
-        context = {"price_cents": int(cents(weighed.prices[row : row + 1, column])[0])}
+        context = {"price_cents": int(weighed.actions.prices[row, column])}
         principal = Automation(day.workload, stage, int(version))
         asked.append(Request(principal, weighed.names[column], Cases(day.workload), context))
     return dict(zip(rows, weighed.policy.authorizer.authorize(asked), strict=True))

@@ -10,6 +10,7 @@ import dagster as dg
 from automation.gates import standing
 from automation.gates.standing import Asked
 from automation.jobs import SUBMITTED_MODEL
+from automation.rollout.judging.gates import UNJUDGED
 from automation.rollout.machine import DECIDING, ENTERED, Change, Kind, Rollout, State
 from automation.rollout.promotion import next_stage, unknown
 
@@ -166,11 +167,16 @@ def _taken_on_by(registered: Change) -> str:
 
 
 def held(gates: Gates) -> str:
-    """The gates that hold a version back, in words."""
-    told = [
-        f"{each.gate} {_stands(each.state)}{': ' + _clause(each.says) if each.says else ''}" for each in gates.closed
-    ]
-    return f"{'a gate holds' if len(told) == 1 else f'{len(told)} gates hold'} it back: {'; '.join(told)}"
+    """The gates that hold a version back, in words: those that found something, then those that had nothing to judge."""
+    unjudged = [each for each in gates.closed if each.says.startswith(UNJUDGED)]
+    found = [each for each in gates.closed if each not in unjudged]
+    told = [f"{each.gate} {_stands(each.state)}{': ' + _clause(each.says) if each.says else ''}" for each in found]
+    because: dict[str, list[str]] = {}
+    for each in unjudged:
+        because.setdefault(_clause(each.says.removeprefix(UNJUDGED)), []).append(each.gate)
+    told += [f"{', '.join(names)} could not be judged: {why}" for why, names in because.items()]
+    count = len(gates.closed)
+    return f"{'a gate holds' if count == 1 else f'{count} gates hold'} it back: {'; '.join(told)}"
 
 
 def _stands(state: str) -> str:

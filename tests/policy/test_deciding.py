@@ -17,9 +17,21 @@ from hypothesis import strategies as st
 
 from automation.policy.authorization.requests import ModelStage
 from automation.policy.bundle import PolicyBundle
-from automation.policy.deciding import AUTOMATED, MADE, REVIEW, Day, Weighed, decide, decided, each_alone
+from automation.policy.deciding import (
+    AUTOMATED,
+    MADE,
+    REVIEW,
+    Day,
+    Weighed,
+    decide,
+    decided,
+    each_alone,
+    outcomes_of,
+    said_of,
+)
 from automation.policy.evidence import day_of, phrases
 from automation.policy.limits.use import WHOLE_DAY, Use, from_data
+from automation.switches.switch import ALL_ON, WORKLOAD, Off, Switch, SwitchedOff, of_action, of_model
 from automation.workload import Workload
 from tests.policy.made import NOON, Case, day, declared, small
 from tests.policy.tables.made import Row
@@ -450,6 +462,19 @@ def test_each_case_alone_on_what_was_used_at_its_turn_is_decided_as_in_its_day(g
         frames = {name: getattr(toys, name)[row : row + 1] for name in ("scores", "features", "cases")}
         alone = replace(toys, contributions=pl.DataFrame(height=1), **frames)
         assert each_alone(Weighed(alone, _EVERYTHING), {}, [turns[row]]).equals(together[row : row + 1])
+
+
+def _off(switch: Switch) -> Off:
+    return Off.of([SwitchedOff(switch, "A. Person", "a reason")])
+
+
+@given(toy_days(), st.sampled_from([ALL_ON, _off(of_action("act")), _off(of_model(1)), _off(WORKLOAD)]))
+@settings(max_examples=60)
+def test_what_comes_out_is_the_same_said_in_full_and_in_brief(given_: tuple, off: Off) -> None:
+    toys, used = given_
+    weighed = Weighed(replace(toys, off=off), _EVERYTHING)
+    choice = weighed.choose(used)
+    assert outcomes_of(weighed, choice).equals(said_of(weighed, choice, {}).select("action", "status"))
 
 
 @given(toy_days(), st.randoms(use_true_random=False))

@@ -19,7 +19,7 @@ from automation.lakehouse import DAY
 from automation.policy.authorization.requests import ModelStage
 from automation.policy.choice import NONE
 from automation.policy.costs import costs
-from automation.policy.deciding import AUTOMATED, Day, Weighed, said_of
+from automation.policy.deciding import AUTOMATED, Day, Weighed, outcomes_of
 from automation.rollout.judging.holdout import CASE_KEY, EVENT_TIME, LABEL, Holdout
 from automation.rollout.judging.metrics import Compared, Metric, compare
 from automation.rollout.judging.resampling import Difference, Interval, Mean, interval
@@ -136,7 +136,7 @@ def _decided(holdout: Holdout, scored: Scored, policy: PolicyBundle) -> _Decided
     for number in range(len(holdout.days)):
         weighed = Weighed(_day(holdout, scored, np.flatnonzero(holdout.day == number)), policy)
         choice = weighed.choose({})
-        made = said_of(weighed, choice, {})
+        made = outcomes_of(weighed, choice)
         actions.append(made["action"].replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy())
         automated.append((made["status"] == AUTOMATED).to_numpy())
         held_back.append(choice.held_back != NONE)

@@ -58,11 +58,13 @@ RUN_GATES: Final = (SIGNATURE, RUNS, REPRODUCIBLE, FAST_ENOUGH)
 HOLDOUT_GATES: Final = (*VALIDATION_GATES, BESIDE_CHAMPION, NO_SLICE_WORSE, DECISIONS_KEPT)
 ALL_GATES: Final = (*RUN_GATES, *HOLDOUT_GATES)
 WORST_NAMED: Final = 5
+# How what a gate says begins that had nothing to judge by.
+UNJUDGED: Final = "Not judged."
 
 
 def unjudged(gates: Sequence[Gate], why: str, partition: str | None) -> tuple[Judgement, ...]:
     """What gates say that there is nothing to judge by: no. ``why`` is a sentence."""
-    return tuple(Judgement(gate, passed=False, says=f"Not judged. {why}", partition=partition) for gate in gates)
+    return tuple(Judgement(gate, passed=False, says=f"{UNJUDGED} {why}", partition=partition) for gate in gates)
 
 
 # ---------------------------------------------------------------- how it runs
