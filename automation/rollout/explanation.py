@@ -167,7 +167,7 @@ def _taken_on_by(registered: Change) -> str:
 
 
 def held(gates: Gates) -> str:
-    """The gates that hold a version back, in words: those that found something, then those that had nothing to judge."""
+    """The gates that hold a version back, in words: those that found something, then those that could not judge."""
     unjudged = [each for each in gates.closed if each.says.startswith(UNJUDGED)]
     found = [each for each in gates.closed if each not in unjudged]
     told = [f"{each.gate} {_stands(each.state)}{': ' + _clause(each.says) if each.says else ''}" for each in found]

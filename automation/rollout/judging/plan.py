@@ -45,7 +45,7 @@ class JudgingPlan(BaseModel):
         ge=0.002,
         le=0.2,
         allow_inf_nan=False,
-        description="The chance that a gate fails a candidate which is within its margin. The resamples tell no rarer.",
+        description="About how often a gate fails a candidate within its margin; somewhat more on few days (decision 0115).",
     )
     calibration_error_limit: float = Field(
         default=0.05, gt=0, lt=1, description="The calibration error on the holdout that may not be proven exceeded."
@@ -90,5 +90,5 @@ class JudgingPlan(BaseModel):
 
     @property
     def false_refusals(self) -> float:
-        """The greatest chance that a candidate within all margins is held by a gate that is about chance."""
+        """About how often, at most, a candidate within all margins is held by a gate that is about chance."""
         return PROOFS * self.rate
