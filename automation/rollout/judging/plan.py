@@ -45,7 +45,7 @@ class JudgingPlan(BaseModel):
         ge=0.002,
         le=0.2,
         allow_inf_nan=False,
-        description="About how often a gate fails a candidate within its margin; somewhat more on few days (decision 0115).",
+        description="About how often a gate fails a candidate within its margin; somewhat more on few days (0115).",
     )
     calibration_error_limit: float = Field(
         default=0.05, gt=0, lt=1, description="The calibration error on the holdout that may not be proven exceeded."
