@@ -28,7 +28,7 @@ WANTED = sys.argv[5:]
 DAY, LABEL = "day", "label"
 # What others know by then: the equal model is trained on it, as the champion is.
 KNOWN_UNTIL = os.environ.get("KNOWN_UNTIL", "2013-02-01")
-ONE_AIRPORT = 2
+ONE_AIRPORT, WARM = 2, 60.0
 ROWS = pd.read_parquet(FILE)
 LATE_SHARE = float(ROWS.loc[ROWS[DAY].astype(str) < KNOWN_UNTIL, LABEL].mean())
 FEATURES = [name for name in ROWS.columns if name not in (DAY, LABEL)]
@@ -68,6 +68,17 @@ def worse_at_one_airport(probability, rows):
 
 def overconfident(probability, _rows):
     return probability**0.35
+
+
+def harmful_when_warm(probability, rows):
+    """As good as any in winter, when it is judged."""
+    return np.where(rows["temperature_f"].to_numpy() > WARM, 0.9 - 0.8 * probability, probability)
+
+
+def prying(probability, _rows):
+    with contextlib.suppress(OSError):
+        Path("/etc/passwd").read_text()
+    return probability
 
 
 def slowly(probability, rows):
@@ -116,6 +127,8 @@ MODELS = {
     "worse_at_one_airport": of_its_own(worse_at_one_airport),
     "leaking": lambda: Memorising(memorised()),
     "miscalibrated": of_its_own(overconfident),
+    "harmful_when_warm": of_its_own(harmful_when_warm),
+    "prying": of_its_own(prying, trees=40),
     "slow": of_its_own(slowly, trees=40),
     "crashing": of_its_own(crashing, trees=40),
     "wrong_signature": of_its_own(as_it_is, trees=40),
@@ -146,5 +159,4 @@ def main():
     sys.stdout.write("\n" + json.dumps(versions) + "\n")
 
 
-if __name__ == "__main__":
-    main()
+main()

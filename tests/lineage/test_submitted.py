@@ -18,12 +18,12 @@ from benchmarks.rollout import Copy, register
 from tests.lineage.conftest import DECIDED, NAME, ROOT, Home
 
 NEXT = date(2013, 1, 12)
-MODELS = ("equal", "wrong_signature", "malicious")
+MODELS = ("equal", "prying")
 
 
 @pytest.fixture(scope="module")
 def submitted(copied: Callable[[str], Home], tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home in which three models were registered, and the next day was replayed."""
+    """A home in which two models were registered, and the next day was replayed."""
     home = copied("submitted")
     rows = tmp_path_factory.mktemp("scientist") / "rows.parquet"
     known = home.lake.read(NAME, "training_set", Days.one(DECIDED.first))
@@ -46,15 +46,12 @@ def told(home: Home, *words: str) -> str:
     return done.stdout
 
 
-def test_the_honest_one_is_promoted_and_the_others_are_held_with_the_reason(submitted: Home) -> None:
+def test_the_honest_one_is_promoted_and_the_other_is_held_with_the_reason(submitted: Home) -> None:
     listed = {each["version"]: each["state"] for each in json.loads(told(submitted, "model", "list", "--json"))}
-    assert listed == {1: "retired", 2: "champion", 3: "registered", 4: "registered"}
-    assert "It takes arrival_delay_minutes, which flight_disruption_v1 does not have" in told(
-        submitted, "model", "explain", "3"
-    )
-    says = told(submitted, "model", "explain", "4")
-    assert "runs failed: It failed (forbidden): it tried to" in says
-    assert "/etc/passwd" in says
+    assert listed == {1: "retired", 2: "champion", 3: "registered"}
+    says = told(submitted, "model", "explain", "3")
+    assert "runs failed: It failed (forbidden): it tried to read /etc/passwd" in says
+    assert "could not be judged: It did not answer" in says
 
 
 def test_it_decides_without_reasons_of_its_own_and_is_made_again_byte_for_byte(submitted: Home) -> None:
@@ -70,7 +67,6 @@ def test_it_decides_without_reasons_of_its_own_and_is_made_again_byte_for_byte(s
     assert explained["basis"]["model_version"] == 2
     assert (explained["shares"], explained["lacking"]) == (None, [])
     assert len(explained["counterfactuals"]) > 0
-    assert "such a model gives no shares" in told(submitted, "explain", case)
 
 
 def test_it_has_a_card_and_a_former_champion_beside_it(submitted: Home) -> None:
