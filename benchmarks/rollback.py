@@ -5,7 +5,7 @@
 A data scientist registers a model in February that is as good as the champion while it is cold, and answers the wrong
 way round when it is warm. Its gates are judged in winter, so it passes, and is promoted: the plan asks for no shadow.
 From then on the version before scores beside it. What the outcomes prove in spring has it rolled back, with nobody
-touching it. Told are the day on which harm began, the day it was proven, the dollars it cost by then, and the golden set.
+touching it. Told are the day on which harm began, the day it was proven, what it cost by then, and the golden set.
 """
 
 from __future__ import annotations
