@@ -79,7 +79,7 @@ class Year:
         that goes to a person has the safe action.
         """
         from automation.policy.authorization.requests import ModelStage
-        from automation.policy.deciding import Day, decide
+        from automation.policy.deciding import Day, Weighed, outcomes_of
 
         key = self.key
         scored = cases.select(key).join(self.usable, on=key, how="inner", maintain_order="left")
@@ -105,8 +105,9 @@ class Year:
                 self.workload.calendar.timezone,
                 ModelStage.CHAMPION,
             )
-            made = decide(day, self.policy, {}, {})
-            parts.append(rows.select(key, DAY).hstack([scores["probability"], made["action"], made["stake"]]))
+            weighed = Weighed(day, self.policy)
+            action = outcomes_of(weighed, weighed.choose({}))["action"]
+            parts.append(rows.select(key, DAY, stake=pl.Series(weighed.stake)).hstack([scores["probability"], action]))
         return pl.concat(parts)
 
 

@@ -5,11 +5,12 @@ of that partition may decide.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from assets.stages.declaration import days_before, declared, key
@@ -21,13 +22,23 @@ from automation import evaluation, gates, plots
 from automation.calendar import Days
 from automation.engines.choice import chosen_engine
 from automation.lakehouse import DAY, Lakehouse, digest
+from automation.ledger import store
 from automation.lineage.metadata import vector_lineage
 from automation.models import Fitted
-from automation.registry import TrainingRecord
+from automation.policy import activation
+from automation.registry import RegisteredVersion, TrainingRecord
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout import aliases, entering, explanation, kept, promotion
-from automation.rollout.judging.gates import VALIDATION_GATES, on_validation
-from automation.rollout.machine import Champion
+from automation.rollout.judging.findings import found
+from automation.rollout.judging.gates import (
+    COMPARISON_GATES,
+    VALIDATION_GATES,
+    on_holdout,
+    on_validation,
+    too_little,
+)
+from automation.rollout.judging.holdout import Judged, Scored, SliceColumnError, TooLittleHeldOutError, held_out
+from automation.rollout.machine import Champion, rollout
 from automation.settings import settings
 from automation.versions import newest
 from automation.workload import Delivery, Stage, Workload
@@ -156,7 +167,7 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
             kinds={"lightgbm", "mlflow"},
             description="A model trained on the set as of the day and registered; the same inputs register once.",
             deps=[days_before(workload, TRAINING_SET, 0)],
-            more_gates=VALIDATION_GATES,
+            more_gates=(*VALIDATION_GATES, *COMPARISON_GATES),
             range_runs=False,
         )
     )
@@ -218,7 +229,10 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
         yield from gates.record(
             context,
             key(workload, CANDIDATE),
-            on_validation(result, fitted.model, spec.model, context.partition_key),
+            [
+                *on_validation(result, fitted.model, spec.model, context.partition_key),
+                *_compared(workload, lake, models, version, latest, fitted.validation_probability, as_of),
+            ],
         )
 
     return candidate_model
@@ -257,7 +271,7 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
         judged = explanation.judged(
             context.instance,
             key(workload, CANDIDATE),
-            [gate.name for gate in VALIDATION_GATES],
+            [gate.name for gate in (*VALIDATION_GATES, *COMPARISON_GATES)],
             context.partition_key,
             now,
         )
@@ -286,6 +300,51 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
         )
 
     return champion
+
+
+def _compared(
+    workload: Workload,
+    lake: Lakehouse,
+    models: ModelRegistryResource,
+    version: RegisteredVersion,
+    latest: pl.DataFrame,
+    probability: np.ndarray,
+    as_of: date,
+) -> Sequence[gates.Judgement]:
+    """What the gates that compare say, by the model that had not seen the ``latest`` rows, on their whole days.
+
+    The champion may have been trained on some of them, which speaks for it, and so for nobody who is new.
+    """
+    spec, plan, partition = workload.spec, workload.spec.rollout.judging, as_of.isoformat()
+    local: list[date] = latest["event_time"].dt.convert_time_zone(workload.calendar.timezone).dt.date().to_list()
+    # The first day is cut where the newest rows begin.
+    whole = Days(min(max(local), min(local) + timedelta(days=1)), max(local))
+    cases = lake.read(workload.name, spec.cases.table, workload.calendar.within(whole))
+    cases = cases.join(latest.select(spec.case_key), on=spec.case_key, how="semi")
+    try:
+        holdout = held_out(workload, cases, latest.drop(LABEL, DAY), latest.select(spec.case_key, LABEL), plan)
+    except (TooLittleHeldOutError, SliceColumnError) as error:
+        return too_little(COMPARISON_GATES, f"{error.message} {error.remedy}", partition)
+    with store.opened(models.settings) as ledger:
+        before = rollout(ledger, workload.name).deciding(as_of - timedelta(days=1))
+        policy = activation.in_force(models.settings, ledger, workload, as_of, datetime.now(UTC))
+
+    def on_cases(given: np.ndarray) -> np.ndarray:
+        by_key = latest.select(case_key=spec.case_key, given=pl.Series(given, dtype=pl.Float64))
+        return (
+            holdout.cases.select("case_key")
+            .join(by_key, on="case_key", how="left", maintain_order="left")["given"]
+            .to_numpy()
+        )
+
+    champion = None
+    if before is not None:
+        said = kept.model(models.settings, before.champion.digest).predict(latest)
+        champion = Scored(before.version, on_cases(said))
+    judged = Judged(holdout, Scored(version.version, on_cases(probability)), champion)
+    findings = found(judged, spec.model, policy, plan, workload.model_features, None, spec.model.seed)
+    names = {gate.name for gate in COMPARISON_GATES}
+    return [each for each in on_holdout(findings, spec.model, plan, partition) if each.gate.name in names]
 
 
 class NoCandidateError(Exception):

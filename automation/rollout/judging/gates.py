@@ -54,8 +54,10 @@ DECISIONS_KEPT: Final = Gate(
     "decisions_kept", "What it would decide is not proven to cost more, and does not go to persons much more often."
 )
 VALIDATION_GATES: Final = (BASE_RATE, SIMPLE_RULE, CALIBRATED, NO_LEAK)
+# What a candidate that was trained here is judged by besides, on the whole days of its newest rows.
+COMPARISON_GATES: Final = (BESIDE_CHAMPION, NO_SLICE_WORSE, DECISIONS_KEPT)
 RUN_GATES: Final = (SIGNATURE, RUNS, REPRODUCIBLE, FAST_ENOUGH)
-HOLDOUT_GATES: Final = (*VALIDATION_GATES, BESIDE_CHAMPION, NO_SLICE_WORSE, DECISIONS_KEPT)
+HOLDOUT_GATES: Final = (*VALIDATION_GATES, *COMPARISON_GATES)
 ALL_GATES: Final = (*RUN_GATES, *HOLDOUT_GATES)
 WORST_NAMED: Final = 5
 # How what a gate says begins that had nothing to judge by.
@@ -65,6 +67,13 @@ UNJUDGED: Final = "Not judged."
 def unjudged(gates: Sequence[Gate], why: str, partition: str | None) -> tuple[Judgement, ...]:
     """What gates say that there is nothing to judge by: no. ``why`` is a sentence."""
     return tuple(Judgement(gate, passed=False, says=f"{UNJUDGED} {why}", partition=partition) for gate in gates)
+
+
+def too_little(gates: Sequence[Gate], why: str, partition: str | None) -> tuple[Judgement, ...]:
+    """What gates say of a candidate that others have judged already, where there is too little to compare by: that it
+    may go on, and why nothing is known. ``why`` is a sentence."""
+    says = f"Too little to compare by, which holds nothing back. {why}"
+    return tuple(Judgement(gate, passed=True, says=says, partition=partition) for gate in gates)
 
 
 # ---------------------------------------------------------------- how it runs
