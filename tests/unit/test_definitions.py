@@ -48,13 +48,19 @@ def described(definitions: dg.Definitions) -> dict[str, dict]:
                 f"{check.name}{' blocking' if check.blocking else ''}{' by day' if check.partitions_def else ''}"
                 for check in checks
             ),
-            "partitions": partitions
-            and f"{partitions.start:%Y-%m-%d} to {partitions.end:%Y-%m-%d} {partitions.timezone}",
+            "partitions": partitions and _partitioned(partitions),
             "columns": len(spec.metadata["dagster/column_schema"].columns)
             if "dagster/column_schema" in spec.metadata
             else None,
         }
     return result
+
+
+def _partitioned(partitions: dg.PartitionsDefinition) -> str:
+    if isinstance(partitions, dg.DynamicPartitionsDefinition):
+        return str(partitions.name)
+    assert isinstance(partitions, dg.DailyPartitionsDefinition)
+    return f"{partitions.start:%Y-%m-%d} to {partitions.end:%Y-%m-%d} {partitions.timezone}"
 
 
 def _mapping(dep: dg.AssetDep) -> str:
@@ -118,6 +124,7 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
         "flight_disruption_setup",
         "flight_disruption_history",
         "flight_disruption_retrain",
+        "flight_disruption_submitted",
         "flight_disruption_daily",
         "flight_disruption_landing",
         "flight_disruption_release",
@@ -135,6 +142,7 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
         "flight_disruption_landing",
         "flight_disruption_model_aliases",
         "flight_disruption_new_data",
+        "flight_disruption_submitted_models",
         "warrant_alerts",
     ]
 
