@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from automation.workload import Workload
 
 FEATURE_VIEWS, LAST_ASSET = "feature_views", "decision_quality"
+# What nothing of a day comes after: with these, all of it is there.
+LAST_ASSETS = (LAST_ASSET, "data_quality", "shadow_decisions", "model_rollout")
 EVERY_EVENT_OF_A_RANGE = "1000"
 REPLAYED = "warrant/replayed"
 
@@ -184,7 +186,7 @@ class Platform:
             setup=None not in set_up and not held(whole),
             history=frozenset.intersection(*map(partitions, derived)) - held_raw - stale.derived,
             champions=partitions("champion"),
-            days=partitions(LAST_ASSET)
+            days=frozenset.intersection(*map(partitions, LAST_ASSETS))
             - held_raw
             - held([ONLINE_FEATURES, "scores", "decisions", "outcomes"])
             - stale.decided,
