@@ -85,7 +85,7 @@ class Contest:
 class Watched:
     """What was seen of a contest: ``history`` has each claim's evidence after each of its days; ``saved`` the days
     whose outcomes are there, each with what was saved, in dollars; ``canaried`` the cases among them that the canary
-    decided at its share. ``guards`` is the same watch, of which no promotion is the end."""
+    decided at its share. ``guards`` is the same watch, of which no promotion is the end, where that is looked at."""
 
     watch: Watch
     guards: Watch
@@ -181,20 +181,25 @@ def watched(
         labels: case_key, label, known_time and the day on which that became known (`DAY`), up to ``day``.
         policy_of: the policy of a version that a row names.
     """
-    watch, guards = started(plan), started(plan.guards_only)
+    proof, guarding = started(plan), started(plan.guards_only)
+    # One watch, if one will do: a shadow is judged by the first alone, what needs no further proof by the second.
+    watches = {
+        Role.SHADOW: (proof,),
+        Role.CANARY: (guarding,) if contest.proved else (proof, guarding),
+    }.get(contest.role, (guarding,))
     saved: dict[date, float] = {}
     history: list[Evidence] = []
     canaried = 0
     by_day = {key[0]: rows for key, rows in would_be.partition_by(DAY, as_dict=True).items()}
     for cohort, errors, seen in _cohorts(contest, plan, by_day, labels, day, policy_of):
-        watch, guards = watch.matured(cohort, seen), guards.matured(cohort, seen)
+        watches = tuple(each.matured(cohort, seen) for each in watches)
         if any(share.name == ERRORS.name for share in plan.shares):
-            watch, guards = (each.counted(ERRORS.name, cohort.day, errors) for each in (watch, guards))
-        history += watch.evidence()
+            watches = tuple(each.counted(ERRORS.name, cohort.day, errors) for each in watches)
+        history += watches[0].evidence()
         saved[cohort.day] = (cohort.savings.at_least + cohort.savings.at_most) / 2
         if contest.share_since is not None and cohort.day >= contest.share_since:
             canaried += sum(routed(contest.workload, contest.version, contest.share or 0.0, cohort.pairs["case_key"]))
-    return Watched(watch, guards, tuple(history), saved, canaried)
+    return Watched(watches[0], watches[-1], tuple(history), saved, canaried)
 
 
 def _cohorts(
@@ -253,7 +258,7 @@ def _ripe(cases: pl.Series, known: pl.DataFrame, day: date, wait_days: int) -> d
 
 def judged(contest: Contest, plan: RolloutPlan, seen: Watched, day: date) -> Judged:
     """What follows from the evidence at the end of a day."""
-    decided = (seen.watch if contest.role is Role.SHADOW else seen.guards).decided
+    decided = seen.guards.decided
     if decided is not None and decided.verdict is Verdict.ABORT:
         move = Move.ROLL_BACK if contest.role is Role.CHAMPION else Move.ABORT
         return Judged(move, decided.says)

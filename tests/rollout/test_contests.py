@@ -218,8 +218,8 @@ def test_harm_after_it_was_proved_better_is_still_found() -> None:
     days = 75
     good, bad = would_be(days, 0.7), would_be(days, -0.9)
     rows = pl.concat([good.filter(pl.col(DAY) < day(20)), bad.filter(pl.col(DAY) >= day(20))])
+    assert seen(SHADOW, rows, labels(days), days - 1).watch.verdict == "promote"
     found = seen(GUARDED, rows, labels(days), days - 1)
-    assert found.watch.verdict == "promote"
     assert judged(GUARDED, PLAN, found, day(days - 1)).move is Move.ROLL_BACK
 
 
