@@ -129,7 +129,12 @@ class ModelRegistry:
         return self._registered(version)
 
     def submitted(self) -> dict[int, Submitted]:
-        """By number: the complete versions that others registered. Ours say what they were trained from."""
+        """By number: the complete versions that others registered. Ours say what they were trained from.
+
+        None where MLflow has no tables: it is not asked then, since it would make them.
+        """
+        if not self._is_there():
+            return {}
         found = self._client.search_model_versions(f"name = '{self._model}'", max_results=10_000)
         return {
             int(each.version): Submitted(
@@ -169,6 +174,11 @@ class ModelRegistry:
             except (MlflowException, OSError) as error:
                 raise self._without_files(version, str(error)) from error
             yield found
+
+    def _is_there(self) -> bool:
+        with database.connect(self._settings) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('mlflow.model_versions') IS NOT NULL")
+            return cursor.fetchone() == (True,)
 
     def attach(self, run_id: str, name: str, text: str) -> None:
         """Puts a text beside what a run logged. Of a version that came without a run there is nowhere to put it."""
