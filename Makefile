@@ -80,7 +80,7 @@ check: spark ## Check format, lint, types, the direction of imports, the definit
 
 # The order of the files is that of tests/conftest.py, the longest first; xdist's own has them last.
 test: spark ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
 
 bench: spark ## Run every benchmark, each printing one JSON document
 	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
