@@ -43,7 +43,7 @@ class Harm:
 
 def costs(version: int, until: str) -> dict[str, float]:
     """By day: the dollars that a version cost beyond the one it replaced, of what both would have decided."""
-    from assets.stages.rollout import _watched
+    from assets.stages.rollout import evidence
     from automation.lakehouse import Lakehouse
     from automation.ledger import store
     from automation.replay import Platform
@@ -58,7 +58,7 @@ def costs(version: int, until: str) -> dict[str, float]:
     [promoted] = [each for each in found.of(version) if each.kind is Kind.PROMOTED]
     before = found.of(promoted.leaves or 0)[-1].champion
     contest = Contest(WORKLOAD, promoted.champion, Role.CHAMPION, promoted.as_of, before)
-    seen = _watched(workload, Lakehouse(platform.settings.lakehouse), contest, date.fromisoformat(until))
+    seen = evidence(workload, Lakehouse(platform.settings.lakehouse), contest, date.fromisoformat(until))
     return {day.isoformat(): -saved for day, saved in seen.saved.items()}
 
 

@@ -17,7 +17,7 @@ from automation.plots import image
 from automation.policy import activation
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout import aliases, moving
-from automation.rollout.contests import Contest, Judged, Move, Watched, contests, judged, watched
+from automation.rollout.contests import Contest, Judged, Watched, contests, judged, watched
 from automation.rollout.machine import rollout
 from automation.rollout.verdicts import chart
 from automation.settings import settings
@@ -58,7 +58,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             return dg.MaterializeResult(metadata={"watched": "none"})
         rows, metadata = [], {}
         for contest in watching:
-            seen = _watched(workload, lake, contest, day)
+            seen = evidence(workload, lake, contest, day)
             follows = judged(contest, spec.rollout, seen, day)
             done = moving.moved(
                 models.settings,
@@ -80,8 +80,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
     return [model_rollout]
 
 
-def _watched(workload: Workload, lake: Lakehouse, contest: Contest, day: date) -> Watched:
-    """The evidence of a contest, from the tables."""
+def evidence(workload: Workload, lake: Lakehouse, contest: Contest, day: date) -> Watched:
+    """What the tables say of a contest at the end of a day."""
     days = workload.calendar.within(Days(contest.since, day))
     policies: dict[str, Policy] = {}
 
@@ -110,7 +110,7 @@ def _row(contest: Contest, seen: Watched, follows: Judged, done: str) -> Mapping
         "since": contest.since.isoformat(),
         "days with outcomes": len(seen.saved),
         "saved, dollars": round(seen.dollars),
-        "follows": follows.move.value if follows.move is not Move.WAIT else "wait",
+        "follows": follows.move.value,
         "because": follows.says,
         "done": done,
     }
