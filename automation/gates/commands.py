@@ -40,8 +40,11 @@ class Place:
     partitions: tuple[str, str] | None
 
 
-def place(graph: BaseAssetGraph, workload: str, table: str, gate: str, partition: str | None) -> Place:
-    """The gate that a person named, with its partition ``2013-01-12`` or range ``2013-01-12..2013-01-14``.
+def place(
+    graph: BaseAssetGraph, workload: str, table: str, gate: str, partition: str | None, instance: dg.DagsterInstance
+) -> Place:
+    """The gate that a person named, with its partition ``2013-01-12`` or range ``2013-01-12..2013-01-14``; of a table
+    whose partitions have no order, such as the model versions that were submitted, with one partition.
 
     Raises:
         UnknownGateError: it names something that is not there.
@@ -63,6 +66,14 @@ def place(graph: BaseAssetGraph, workload: str, table: str, gate: str, partition
         if partition is not None:
             raise UnknownGateError(f"{workload}/{table} has no partitions.", remedy="Leave --partition out.")
         return Place(key, gate, None)
+    if isinstance(days, dg.DynamicPartitionsDefinition):
+        known = instance.get_dynamic_partitions(str(days.name))
+        if partition not in known:
+            raise UnknownGateError(
+                f"{partition!r} is no partition of {workload}/{table}.",
+                remedy=f"Give --partition as one of these: {', '.join(known) or 'there is none yet'}.",
+            )
+        return Place(key, gate, (partition, partition))
     first, _, last = (partition or "").partition(RANGE)
     last = last or first
     for asked in (first, last):
@@ -169,7 +180,10 @@ def _print(instance: dg.DagsterInstance, shown: Sequence[Standing]) -> None:
 @WORKLOAD
 @click.option("--asset", "table", required=True, help="The table whose gate it is.")
 @click.option("--gate", required=True, help="The gate, as `warrant gate list` names it.")
-@click.option("--partition", help="The day, or a range of days as FIRST..LAST; none for a table without days.")
+@click.option(
+    "--partition",
+    help="The day, or a range of days as FIRST..LAST; the version of a model; none for a table without partitions.",
+)
 @click.option("--by", required=True, help="Who answers for it.")
 @click.option("--reason", required=True, help="Why what lies downstream may go on.")
 @click.option("--until", type=DATE, required=True, help="The last day (UTC) on which it holds; 30 days at most.")
@@ -195,7 +209,8 @@ def waive_command(
 
     platform, now = Platform(settings()), datetime.now(UTC)
     workload = platform.workload(name)
-    meant = place(platform.definitions.resolve_asset_graph(), name, table, gate, partition)
+    graph = platform.definitions.resolve_asset_graph()
+    meant = place(graph, name, table, gate, partition, platform.instance)
     authorized(platform.settings, workload, by, "waive_gate")
     waiver = waivers.waive(
         platform.settings,

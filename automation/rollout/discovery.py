@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from automation.jobs import SUBMITTED_MODEL
+from automation.policy.evidence import DECISIONS
 
 if TYPE_CHECKING:
     from automation.registry import ModelRegistry
@@ -23,7 +24,9 @@ def partitions(workload: Workload) -> dg.DynamicPartitionsDefinition:
 
 
 def waiting(instance: dg.DagsterInstance, workload: Workload, registry: ModelRegistry) -> tuple[int, ...]:
-    """The versions that were not judged yet, in order."""
+    """The versions that were not judged yet, in order. None before anything was decided: nothing is there to judge by."""
+    if not instance.get_materialized_partitions(dg.AssetKey([workload.name, DECISIONS])):
+        return ()
     judged = instance.get_materialized_partitions(dg.AssetKey([workload.name, SUBMITTED_MODEL]))
     return tuple(sorted(each for each in registry.submitted() if str(each) not in judged))
 

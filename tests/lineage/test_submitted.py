@@ -54,6 +54,15 @@ def test_the_honest_one_is_promoted_and_the_other_is_held_with_the_reason(submit
     assert "could not be judged: It did not answer" in says
 
 
+def test_a_gate_on_a_version_is_waived_by_its_number(submitted: Home) -> None:
+    named = ("gate", "waive", "--workload", NAME, "--asset", "submitted_model", "--gate", "runs")
+    more = ("--by", "M. Okafor", "--reason", "it reads what it may", "--until", str(date.today()))
+    refused = submitted.warrant(*named, *more, "--partition", "7")
+    assert (refused.returncode, "Give --partition as one of these: 2, 3" in refused.stderr) == (1, True)
+    done = submitted.warrant(*named, *more, "--partition", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_it_decides_without_reasons_of_its_own_and_is_made_again_byte_for_byte(submitted: Home) -> None:
     rows = submitted.lake.read(NAME, "decisions", Days.one(NEXT))
     assert set(rows["model_version"].drop_nulls()) == {2}
