@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -56,7 +56,7 @@ def test_the_honest_one_is_promoted_and_the_other_is_held_with_the_reason(submit
 
 def test_a_gate_on_a_version_is_waived_by_its_number(submitted: Home) -> None:
     named = ("gate", "waive", "--workload", NAME, "--asset", "submitted_model", "--gate", "runs")
-    more = ("--by", "M. Okafor", "--reason", "it reads what it may", "--until", str(date.today()))
+    more = ("--by", "M. Okafor", "--reason", "it reads what it may", "--until", str(datetime.now(UTC).date()))
     refused = submitted.warrant(*named, *more, "--partition", "7")
     assert (refused.returncode, "Give --partition as one of these: 2, 3" in refused.stderr) == (1, True)
     done = submitted.warrant(*named, *more, "--partition", "3")
