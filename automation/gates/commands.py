@@ -68,7 +68,7 @@ def place(
         return Place(key, gate, None)
     if isinstance(days, dg.DynamicPartitionsDefinition):
         known = instance.get_dynamic_partitions(str(days.name))
-        if partition not in known:
+        if partition is None or partition not in known:
             raise UnknownGateError(
                 f"{partition!r} is no partition of {workload}/{table}.",
                 remedy=f"Give --partition as one of these: {', '.join(known) or 'there is none yet'}.",

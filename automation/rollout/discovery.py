@@ -24,7 +24,7 @@ def partitions(workload: Workload) -> dg.DynamicPartitionsDefinition:
 
 
 def waiting(instance: dg.DagsterInstance, workload: Workload, registry: ModelRegistry) -> tuple[int, ...]:
-    """The versions that were not judged yet, in order. None before anything was decided: no day is there to judge by."""
+    """The versions that were not judged yet, in order. None before a day was decided: there is none to judge by."""
     if not instance.get_materialized_partitions(dg.AssetKey([workload.name, DECISIONS])):
         return ()
     judged = instance.get_materialized_partitions(dg.AssetKey([workload.name, SUBMITTED_MODEL]))
