@@ -181,8 +181,8 @@ def export(last: str, file: str) -> int:
     return rows.height
 
 
-def register(copy: Copy, rows: Path, names: tuple[str, ...]) -> dict[str, int]:
-    """Has a process of its own train and register the models. Returns their versions."""
+def register(copy: Copy, rows: Path, names: tuple[str, ...], known_until: date = STARTS) -> dict[str, int]:
+    """Has a process of its own train and register the models, on what is known by a day. Returns their versions."""
     script = Path(__file__).with_name("submitted_models.py")
     with closing(socket.socket()) as listening, mlflow_server(Settings(home=copy.home)) as address:
         listening.bind(("127.0.0.1", 0))
@@ -194,7 +194,7 @@ def register(copy: Copy, rows: Path, names: tuple[str, ...]) -> dict[str, int]:
                 "PATH": os.environ["PATH"],
                 "HOME": str(rows.parent),
                 "MLFLOW_DISABLE_TELEMETRY": "true",
-                "KNOWN_UNTIL": STARTS.isoformat(),
+                "KNOWN_UNTIL": known_until.isoformat(),
             },
             stdout=subprocess.PIPE,
             text=True,
