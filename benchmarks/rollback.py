@@ -3,9 +3,9 @@
     python -m benchmarks.rollback --json
 
 A data scientist registers a model in March that is as good as the champion while it is cold, and answers the wrong way
-round when it is warm. Its gates are judged in winter, so it passes, and an operator approves it: the plan asks for no
-shadow. From then on the version before scores beside it. What the outcomes prove in spring has it rolled back, with
-nobody touching it. Told are the day on which harm began, the day it was proven, what it cost by then, and the golden set.
+round when it is warm. Its gates are judged in winter, so it passes, and is promoted: the plan asks for no shadow. From
+then on the version before scores beside it. What the outcomes prove in spring has it rolled back, with nobody touching
+it. Told are the day on which harm began, the day it was proven, what it cost by then, and the golden set.
 """
 
 from __future__ import annotations
@@ -20,14 +20,9 @@ from benchmarks.process import fresh_home, measured
 from benchmarks.report import Figure, at_least, figure, machine, progress, show
 from benchmarks.rollout import WORKLOAD, Copy, copied, export, register
 
-STARTS, REGISTERED, LAST = date(2013, 3, 1), date(2013, 3, 11), date(2013, 4, 21)
-# One approval, so that the model which is retrained meanwhile waits for somebody and does not take its place.
-PLAN = {
-    "guard_days": 60,
-    "materiality": "medium",
-    "approvals": {"medium": 1},
-    "judging": {"slices": ["origin", "hour", "season"]},
-}
+# A retraining comes on the 28th of a month and would take its place.
+STARTS, REGISTERED, LAST = date(2013, 3, 26), date(2013, 3, 29), date(2013, 4, 27)
+PLAN = {"guard_days": 60, "judging": {"slices": ["origin", "hour", "season"]}}
 MODEL = "harmful_when_warm"
 # A day's dollars that the champion cost beyond the version before it, from which on it counts as harm.
 HARM = 10_000.0
@@ -110,11 +105,8 @@ def main(as_json: bool, until) -> None:
         copy.replay(STARTS, REGISTERED - timedelta(days=1))
         progress("registering")
         version = register(copy, rows, (MODEL,), STARTS)[MODEL]
-        copy.replay(REGISTERED, REGISTERED)
-        said = ("--by", "M. Okafor", "--reason", "it passed its gates")
-        progress(copy.warrant("model", "promote", str(version), "--workload", WORKLOAD, *said).strip())
         progress(f"going on to {last}")
-        copy.replay(REGISTERED + timedelta(days=1), last)
+        copy.replay(REGISTERED, last)
         back, golden = ended(copy, version)
         spent = measured(costs, version, last.isoformat(), home=home).result
         found = Harm({date.fromisoformat(day): dollars for day, dollars in spent.items()}, back, golden)
