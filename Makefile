@@ -79,9 +79,8 @@ check: spark ## Check format, lint, types, the direction of imports, the definit
 	$(BIN)/warrant contract check
 
 # The order of the files is that of tests/conftest.py, the longest first; xdist's own has them last.
-# Three for two cores: tests wait for servers, databases and browsers as long as they compute.
 test: spark ## Run the tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=30
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
 
 bench: spark ## Run every benchmark, each printing one JSON document
 	@for file in $$(grep -l '^if __name__' benchmarks/*.py); do \
