@@ -33,6 +33,7 @@ from automation.rollout.judging import gates as judging_gates
 from automation.rollout.judging.cost import Cost
 from automation.rollout.judging.findings import Findings, Ran, found
 from automation.rollout.judging.holdout import (
+    LABEL,
     Holdout,
     Judged,
     Scored,
@@ -49,7 +50,6 @@ from automation.rollout.sandbox.running import Limits
 from automation.versions import newest
 from automation.workload import Stage, Workload
 
-LABEL = "label"
 # In place of the digest of files that could not be had.
 NO_FILES = "0" * 64
 # Of the resamples that intervals come from: one number for all, so that the same version is judged alike again.
@@ -220,7 +220,7 @@ class _Judge:
             return Told((judging_gates.fits(fit, partition), *judging_gates.unjudged(others, says, partition)), {})
         cases, usable = self._cases(instance)
         try:
-            holdout = held_out(self.workload, cases, usable, self._labels(), plan)
+            holdout = held_out(self.workload, cases, usable, self._labels(instance), plan)
         except (TooLittleHeldOutError, SliceColumnError) as error:
             others = [gate for gate in judging_gates.ALL_GATES if gate is not judging_gates.SIGNATURE]
             unjudged = judging_gates.unjudged(others, f"{error.message} {error.remedy}", partition)
@@ -244,28 +244,28 @@ class _Judge:
         spec = self.workload.spec
         wanted = self.workload.calendar.within(days_before(self.candidate.as_of, spec.rollout.judging))
         cases = self.lake.read(self.workload.name, spec.cases.table, wanted)
-        cases = cases.filter(~pl.col(DAY).is_in(self._held(instance, wanted)))
+        tables = (spec.cases.table, *(view.table for view in spec.features.views))
+        cases = cases.filter(~pl.col(DAY).is_in(self._held(instance, tables, wanted)))
         return cases, vectors(self.feature_store.open(), self.workload, cases).usable
 
-    def _held(self, instance: dg.DagsterInstance, days: Days) -> list[date]:
-        spec, day_keys = self.workload.spec, frozenset[str | None](days.keys)
-        asked = []
-        for table in (spec.cases.table, *(view.table for view in spec.features.views)):
+    def _held(self, instance: dg.DagsterInstance, tables: Sequence[str], days: Days) -> list[date]:
+        """The days that a gate of one of the tables holds: a version has no days, so Dagster cannot ask for them."""
+        asked, day_keys = [], frozenset[str | None](days.keys)
+        for table in tables:
             declared_gates = table_gates(self.workload.contract(table))
             names = tuple(gate.name for gate in declared_gates if gate.severity is gates.Severity.ERROR)
             asked.append(gates.Asked(key(self.workload, table), names, day_keys))
         closed = {each.partition for each in gates.read(instance, asked, self.now) if not each.open}
         return [date.fromisoformat(each) for each in sorted(filter(None, closed))]
 
-    def _labels(self) -> pl.DataFrame:
-        """The outcomes that were known before the version may decide."""
+    def _labels(self, instance: dg.DagsterInstance) -> pl.DataFrame:
+        """The outcomes that were known before the version may decide, less those of days that a gate holds."""
         spec = self.workload.spec
-        days = days_before(self.candidate.as_of, spec.rollout.judging)
-        columns = [spec.case_key, LABEL, "known_time"]
-        return newest(
-            self.lake.read(self.workload.name, spec.labels.table, self.workload.calendar.within(days), columns),
-            spec.case_key,
-        )
+        days = self.workload.calendar.within(days_before(self.candidate.as_of, spec.rollout.judging))
+        columns = [spec.case_key, LABEL, "known_time", DAY]
+        known = self.lake.read(self.workload.name, spec.labels.table, days, columns)
+        held = self._held(instance, (spec.labels.table,), days)
+        return newest(known.filter(~pl.col(DAY).is_in(held)), spec.case_key)
 
     def _ran(self, fit: Fit, usable: pl.DataFrame) -> Ran:
         """How it runs on as many cases as a day has: twice together, and some by themselves."""
@@ -292,7 +292,7 @@ class _Judge:
             policy = activation.in_force(self.models.settings, ledger, self.workload, self.candidate.as_of, self.now)
         judged = Judged(
             holdout,
-            Scored(self.candidate.version, self._on(holdout, usable, probability)),
+            Scored(self.candidate.version, holdout.placed(usable[spec.case_key], probability)),
             self._champion(known, holdout, usable),
         )
         until = self.submitted.trained_until
@@ -304,14 +304,7 @@ class _Judge:
         if now is None:
             return None
         champion = kept.model(self.models.settings, now.champion.digest)
-        return Scored(now.version, self._on(holdout, usable, champion.predict(usable)))
-
-    def _on(self, holdout: Holdout, usable: pl.DataFrame, probability: np.ndarray) -> np.ndarray:
-        """The probabilities of the usable cases, as one for each case of the holdout, in its order."""
-        case_key = self.workload.spec.case_key
-        given = usable.select(case_key=case_key, given=pl.Series(probability, dtype=pl.Float64))
-        joined = holdout.cases.select("case_key").join(given, on="case_key", how="left", maintain_order="left")
-        return joined["given"].to_numpy()
+        return Scored(now.version, holdout.placed(usable[self.workload.spec.case_key], champion.predict(usable)))
 
     def _card(self, ran: Ran, findings: Findings, judgements: Sequence[Judgement], policy: PolicyBundle) -> str:
         submitted, spec = self.submitted, self.workload.spec

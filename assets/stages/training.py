@@ -329,19 +329,11 @@ def _compared(
         before = rollout(ledger, workload.name).deciding(as_of - timedelta(days=1))
         policy = activation.in_force(models.settings, ledger, workload, as_of, datetime.now(UTC))
 
-    def on_cases(given: np.ndarray) -> np.ndarray:
-        by_key = latest.select(case_key=spec.case_key, given=pl.Series(given, dtype=pl.Float64))
-        return (
-            holdout.cases.select("case_key")
-            .join(by_key, on="case_key", how="left", maintain_order="left")["given"]
-            .to_numpy()
-        )
-
-    champion = None
+    keys, champion = latest[spec.case_key], None
     if before is not None:
         said = kept.model(models.settings, before.champion.digest).predict(latest)
-        champion = Scored(before.version, on_cases(said))
-    judged = Judged(holdout, Scored(version.version, on_cases(probability)), champion)
+        champion = Scored(before.version, holdout.placed(keys, said))
+    judged = Judged(holdout, Scored(version.version, holdout.placed(keys, probability)), champion)
     findings = found(judged, spec.model, policy, plan, workload.model_features, None, spec.model.seed)
     names = {gate.name for gate in COMPARISON_GATES}
     return [each for each in on_holdout(findings, spec.model, plan, partition) if each.gate.name in names]

@@ -5,15 +5,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
-from automation import database
+from assets.stages.submitted import _Judge
+from automation import database, gates
 from automation.calendar import Days
 from automation.lakehouse import DAY
+from automation.replay import Platform
+from automation.workload import Workload
 from benchmarks.rollout import Copy, register
 from tests.lineage.conftest import DECIDED, NAME, ROOT, Home
 
@@ -94,3 +100,24 @@ def test_it_is_taken_back_with_its_predecessor_proved_first(submitted: Home) -> 
     said = json.loads(done.stdout)
     assert (said["version"], said["instead_of"]) == (1, 2)
     assert said["golden"].endswith("have the scores they had, byte for byte")
+
+
+def test_days_that_a_gate_holds_are_not_judged_by(platform: Platform, workload: Workload) -> None:
+    """A version has no days, so that Dagster's own mappings cannot ask for their gates."""
+    wrong = replace(gates.CONTRACT, promise="")
+    days, held = Days(date(2013, 1, 5), date(2013, 1, 8)), date(2013, 1, 6)
+    nothing: Any = None
+    judge = _Judge(workload, nothing, nothing, nothing, nothing, nothing, nothing, "2", datetime.now(UTC))
+    assert judge._held(platform.instance, ("cases", "labels"), days) == []
+
+    def report(*, passed: bool) -> None:
+        judged = gates.Judgement(wrong, passed=passed, says="as told", partition=held.isoformat())
+        gates.report(platform.instance, dg.AssetKey([NAME, "labels"]), [judged])
+
+    report(passed=False)
+    try:
+        assert judge._held(platform.instance, ("cases", "labels"), days) == [held]
+        assert judge._held(platform.instance, ("cases",), days) == []
+    finally:
+        report(passed=True)
+    assert judge._held(platform.instance, ("cases", "labels"), days) == []

@@ -79,6 +79,12 @@ class Holdout:
         """The rows by which probabilities are judged: scored, with a known label."""
         return np.flatnonzero(self.usable & self.known)
 
+    def placed(self, case_keys: pl.Series, probability: np.ndarray) -> np.ndarray:
+        """Probabilities that were given for some cases, as one for each row; NaN where none was given."""
+        given = pl.DataFrame({CASE_KEY: case_keys, "given": pl.Series(probability, dtype=pl.Float64)})
+        joined = self.cases.select(CASE_KEY).join(given, on=CASE_KEY, how="left", maintain_order="left", validate="1:1")
+        return joined["given"].to_numpy()
+
     @cached_property
     def label(self) -> np.ndarray:
         """The labels of the judged rows."""

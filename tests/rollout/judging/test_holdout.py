@@ -100,6 +100,18 @@ def test_every_case_is_in_the_holdout_and_judged_is_what_is_scored_and_known(wor
     assert held.vectors["origin_code"].null_count() == 560 - usable.height
 
 
+def test_probabilities_are_placed_by_case_whatever_order_they_come_in(workload: Workload) -> None:
+    cases, usable, labels = tables()
+    holdout = held_out(workload, cases, usable, labels, PLAN)
+    keys = holdout.cases["case_key"]
+    given = np.linspace(0, 1, len(keys))
+    shuffled = np.random.default_rng(3).permutation(len(keys))[1:]
+    placed = holdout.placed(keys[shuffled], given[shuffled])
+    missing = np.isnan(placed)
+    assert missing.sum() == 1
+    assert np.array_equal(placed[~missing], given[~missing])
+
+
 def test_slices_are_by_local_hour_season_and_any_column_with_missing_ones_among_themselves(workload: Workload) -> None:
     held = held_out(workload, *tables(), PLAN)
     assert held.slices["hour"][:3].to_list() == ["06:00", "07:00", "08:00"]
