@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from automation import database
 from automation.errors import WarrantError
@@ -327,7 +328,8 @@ def _day(text: str | None) -> date | None:
 
 def _inside(uri: str, artifacts: str) -> bool:
     """Whether a place lies where MLflow keeps its artifacts, whatever it is called."""
-    place, root = uri.removeprefix("file://"), artifacts.removeprefix("file://")
+    # As MLflow reads it: a step upwards may be written with percent signs.
+    place, root = unquote(uri.removeprefix("file://")), artifacts.removeprefix("file://")
     if "://" in root or "://" in place:
         return place.startswith(root.rstrip("/") + "/") and ".." not in place
     return Path(place).resolve().is_relative_to(Path(root).resolve())
