@@ -182,8 +182,18 @@ class ModelRegistry:
             return cursor.fetchone() == (True,)
 
     def attach(self, run_id: str, name: str, text: str) -> None:
-        """Puts a text beside what a run logged. Of a version that came without a run there is nowhere to put it."""
-        if run_id:
+        """Puts a text beside what a run logged. Not where a version came without a run, or names one that is not there
+        or whose place is not among MLflow's own artifacts: a client may name any.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if not run_id:
+            return
+        try:
+            place = self._client.get_run(run_id).info.artifact_uri
+        except MlflowException:
+            return
+        if place and _inside(place, self._settings.artifacts):
             self._client.log_text(run_id, text, name)
 
     def _without_files(self, version: int, says: str) -> UnknownVersionError:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from automation.registry import _inside
+from automation.registry import ModelRegistry, _inside
 from automation.rollout.foreign import ForeignModel, archived
 from automation.rollout.sandbox.failure import Failure, ModelFailedError
+from automation.settings import Settings
 
 MLMODEL = """
 flavors:
@@ -58,6 +59,19 @@ def test_a_link_is_no_file_of_a_model(folder: Path) -> None:
 def test_what_is_kept_and_is_no_archive_is_no_model() -> None:
     with pytest.raises(ModelFailedError, match="is no archive"):
         _ = ForeignModel(b"not an archive").folder
+
+
+def test_a_card_is_put_beside_a_run_and_nowhere_that_a_client_names(settings: Settings, tmp_path: Path) -> None:
+    registry, elsewhere = ModelRegistry(settings, "workload", "model"), tmp_path / "elsewhere"
+    client = registry._client
+    runs = []
+    for name, place in (("ours", f"{settings.artifacts}/ours"), ("elsewhere", f"file://{elsewhere}")):
+        runs.append(client.create_run(client.create_experiment(name, artifact_location=place)).info.run_id)
+    for run in (*runs, "0" * 32, ""):
+        registry.attach(run, "model_card.md", "A card.")
+    [card] = tmp_path.rglob("model_card.md")
+    assert runs[0] in card.as_posix()
+    assert not elsewhere.exists() or not any(path.is_file() for path in elsewhere.rglob("*"))
 
 
 @pytest.mark.parametrize(
