@@ -15,15 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automation.rollout.verdicts import chart
-from automation.rollout.verdicts.betting import FRACTIONS, BoundBrokenError, Gain, Wealth, log_mean
+from automation.rollout.verdicts.betting import (
+    FRACTIONS,
+    LEAST_DAYS,
+    BoundBrokenError,
+    Gain,
+    Ordinary,
+    Wealth,
+    log_mean,
+)
 from automation.rollout.verdicts.pairs import PAIRS, Cohort, Count, NotPairedError, paired
 from automation.rollout.verdicts.plan import (
     CALIBRATION,
     COST,
     ERRORS,
+    ORDINARY,
     PROMOTION,
     Calibration,
     Costs,
+    OrdinaryCosts,
     Saves,
     Share,
     VerdictPlan,
@@ -272,13 +282,82 @@ def test_a_better_challenger_is_promoted_and_a_worse_one_aborted() -> None:
     promoted = [watched(correlated_days(seed, advantage=30.0)) for seed in range(3)]
     assert [each.verdict for each in promoted] == [Verdict.PROMOTE] * 3
     aborted = [watched(correlated_days(seed, advantage=-30.0)) for seed in range(3)]
+    assert [each.verdict for each in aborted] == [Verdict.ABORT] * 3
+    in_dollars = VerdictPlan(ordinary_costs=None)
+    aborted = [watched(correlated_days(seed, advantage=-30.0), in_dollars) for seed in range(3)]
     assert [(each.verdict, each.decided.claim) for each in aborted if each.decided] == [(Verdict.ABORT, COST)] * 3
 
 
 def test_a_margin_must_be_saved_for_a_promotion_and_lost_for_an_abort() -> None:
-    wide = VerdictPlan(saves=Saves(margin=40.0), costs=Costs(margin=40.0))
+    wide = VerdictPlan(saves=Saves(margin=40.0), costs=Costs(margin=40.0), ordinary_costs=OrdinaryCosts(margin=40.0))
     for advantage in (30.0, -30.0):
         assert watched(correlated_days(1, advantage=advantage), wide).verdict is Verdict.WAIT
+
+
+def days_of_dollars(saved: list[float], swing: float = 2000.0) -> list[Cohort]:
+    """Days of one case each, on which that much was saved of what the day could bring either way."""
+    return [
+        cohort(day, [amount], [amount - swing if amount > 0 else amount + swing], [False])
+        for day, amount in enumerate(saved)
+    ]
+
+
+def test_harm_of_ordinary_days_is_proved_while_the_dollars_that_a_day_could_bring_hide_it() -> None:
+    chance = np.random.default_rng(2)
+    harmful = days_of_dollars((-60.0 + 40.0 * chance.normal(size=25)).tolist())
+    assert watched(harmful, VerdictPlan(ordinary_costs=None, calibration=None)).verdict is Verdict.WAIT
+    watch = watched(harmful, VerdictPlan(calibration=None))
+    assert watch.decided is not None
+    assert (watch.verdict, watch.decided.claim) == (Verdict.ABORT, ORDINARY)
+    assert "costs more than $0.00 a case beyond the champion on ordinary days" in watch.decided.says
+
+
+def test_a_challenger_whose_days_are_as_likely_good_as_bad_is_aborted_at_most_at_the_stated_rate() -> None:
+    """Days as wild as they come: the hypothesis needs no more than that a loss is no likelier than the same gain."""
+    chance, wrong, trials = np.random.default_rng(5), 0, 300
+    for _ in range(trials):
+        sizes = chance.standard_cauchy(120) * np.exp(np.cumsum(0.1 * chance.normal(size=120)))
+        ordinary, wealth = Ordinary(), Wealth.renewed(1.0)
+        for gained in np.clip(sizes, -1e6, 1e6).tolist():
+            wealth, ordinary = wealth.after(ordinary.capped(gained, 1e6, 2.0)), ordinary.after(gained, 1e6)
+            if wealth.log_evidence >= math.log(20):
+                wrong += 1
+                break
+    assert wrong <= trials * 0.05 + 3 * math.sqrt(trials * 0.05)
+
+
+def test_what_saves_in_all_is_not_aborted_for_what_it_costs_on_most_days() -> None:
+    """A challenger that insures: little is lost on most days, much saved on a few."""
+    insures = days_of_dollars([*[-20.0] * 5, 1900.0, *[-20.0] * 80])
+    watch = after(insures, VerdictPlan(calibration=None))
+    assert watch.standings[ORDINARY].log_evidence >= math.log(100)
+    assert watch.standings[ORDINARY].gained == 85 * 20 - 1900
+    assert watch.verdict is Verdict.WAIT
+
+
+def test_an_ordinary_day_is_the_mean_of_those_before_and_caps_the_next_either_way() -> None:
+    ordinary = Ordinary()
+    for day, gained in enumerate((10.0, -20.0, 30.0)):
+        assert (ordinary.days, ordinary.capped(gained, 100.0, 2.0)) == (day, Gain(0.0, 1.0))
+        ordinary = ordinary.after(gained, 100.0)
+    assert (ordinary.days, ordinary.shares) == (LEAST_DAYS, pytest.approx(0.6))
+    # Twice a fifth of the thousand that this day could bring.
+    assert ordinary.capped(-100.0, 1000.0, 2.0).gained == pytest.approx(-0.25)
+    assert ordinary.capped(900.0, 1000.0, 2.0) == Gain(1.0, 1.0)
+    assert ordinary.capped(-900.0, 1000.0, 2.0) == Gain(-1.0, 1.0)
+    assert ordinary.capped(0.0, 0.0, 2.0) == Gain(0.0, 1.0)
+    assert ordinary.after(0.0, 0.0) == ordinary
+
+
+@given(st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)), min_size=1, max_size=8), st.floats(0, 50))
+def test_what_a_day_could_bring_is_alike_whichever_model_is_the_challenger(
+    savings: list[tuple[float, float]], margin: float
+) -> None:
+    good, bad = (list(each) for each in zip(*savings, strict=True))
+    day = cohort(0, good, bad, [True] * len(good))
+    other = cohort(0, [-each for each in good], [-each for each in bad], [True] * len(good))
+    assert day.savings.most(margin) == pytest.approx(other.savings.most(margin), abs=1e-6)
+    assert abs(day.savings.cost(margin).gained) <= day.savings.most(margin) + 1e-6
 
 
 def test_probabilities_that_are_off_abort() -> None:
@@ -456,14 +535,15 @@ def test_rates_that_add_up_to_too_much_and_claims_of_one_name_are_refused() -> N
     with pytest.raises(pydantic.ValidationError, match="rise"):
         Calibration(edges=(0.5, 0.2))
     assert VerdictPlan().false_promotions == 0.05
-    assert VerdictPlan().false_aborts == pytest.approx(0.03)
+    assert VerdictPlan().false_aborts == pytest.approx(0.04)
+    assert VerdictPlan(ordinary_costs=None).false_aborts == pytest.approx(0.03)
 
 
 def test_two_models_that_decide_alike_prove_nothing() -> None:
     watch = started(PLAN)
     for day in range(50):
         watch = watch.matured(cohort(day, [0.0] * 3, [0.0] * 3, [True] * 3, [None] * 3), LATER)
-    assert {each.log10 for each in watch.evidence()} == {0.0}
+    assert [each.log10 for each in watch.evidence()] == pytest.approx([0.0] * 5)
     assert watch.verdict is Verdict.WAIT
 
 

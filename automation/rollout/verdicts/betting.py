@@ -24,6 +24,16 @@ fall, so that the weights 1 / B_t never rise, and by Abel's summation sum m_t / 
 m_1 + ... + m_t are <= 0. So wealth is no more than a martingale that starts at one: an e-process. What is won in one
 month and was lost in another is no evidence.
 
+Ordinary days. What a day could lose, if every outcome were the worst, is many times what days do lose, and so bets by
+it are small. A claim may be made of capped days in its place (`Ordinary`): a day's gain counts as a share of a cap, and
+as one or minus one beyond it. The cap is fixed before the day, and the same whichever of the two models is the
+challenger: so many times what the days before gained or lost on average, both as shares of the most that a day could
+bring either way. Gains so capped have a bound, and the proof above holds for them word by word; what is tested is
+another claim, about days that are mostly like this. Of two models between which there is nothing to choose, each day's
+gain is as likely as the same loss, whatever a storm brings; then nothing is to be expected of it when it is capped. Of a
+challenger that costs a little on most days and saves much on a few, something is. So it is for a guard, which gives the
+way back to what is known, and not for a promotion.
+
 Harm that begins late. Of a claim that is `renewed`, half of the wealth is kept back and put in little by little, so
 that what was lost in good times does not hide what comes after. Each part bets from its own day on, and the hypothesis
 is that the gains of no stretch of days add up to more than zero, from whatever day it starts.
@@ -46,6 +56,8 @@ if TYPE_CHECKING:
 # Large, since days hardly ever lose what they could.
 FRACTIONS = (0.3, 0.9)
 WEEK = 7
+# Before so many days nobody knows what an ordinary one is.
+LEAST_DAYS = 3
 # Sums of a day's dollars are exact to less than this share of the day's bound.
 ROUNDING = 1e-9
 
@@ -72,6 +84,28 @@ class Gain:
                 f"A day lost {-self.gained}, and could lose no more than {self.could_lose}.",
                 remedy="An outcome cost what the policy does not know: look at the costs of the day's pairs.",
             )
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """What an ordinary day gains or loses, as a share of the most that it could either way: the mean of ``days`` days,
+    whose shares add up to ``shares``."""
+
+    days: int = 0
+    shares: float = 0.0
+
+    def after(self, gained: float, most: float) -> Ordinary:
+        """With one more day. One on which nothing was to be gained or lost is none."""
+        if most <= 0.0:
+            return self
+        return Ordinary(self.days + 1, math.fsum((self.shares, abs(gained) / most)))
+
+    def capped(self, gained: float, most: float, times: float) -> Gain:
+        """A day's gain as a share of its cap, ``times`` an ordinary day's; none while it is not known what that is."""
+        if self.days < LEAST_DAYS or most <= 0.0 or self.shares == 0.0:
+            return Gain(0.0, 1.0)
+        cap = min(1.0, times * self.shares / self.days) * most
+        return Gain(min(max(gained / cap, -1.0), 1.0), 1.0)
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,10 @@ class Savings:
         dues = margin * self.cases
         return Gain(-self.at_most - dues, max(0.0, dues + self.best))
 
+    def most(self, margin: float) -> float:
+        """The most that the day could bring either way, in dollars; alike whichever model is the challenger."""
+        return max(abs(self.best), abs(self.worst)) + margin * self.cases
+
 
 @dataclass(frozen=True)
 class Count:

@@ -1,9 +1,9 @@
 """The claims that are watched, each with the rate at which it may be believed although it is false.
 
-One claim promotes: the challenger saves more than a margin. The guards abort: it costs more than a margin, its
-probabilities are off by more than a limit, or too large a share of its calls or decisions is bad. Where the challenger
-does no harm that a guard is about, no guard aborts it with a chance of more than the sum of their rates
-(`VerdictPlan.false_aborts`), whatever they have to do with each other.
+One claim promotes: the challenger saves more than a margin. The guards abort: it costs more than a margin, in all or on
+ordinary days, its probabilities are off by more than a limit, or too large a share of its calls or decisions is bad.
+Where the challenger does no harm that a guard is about, no guard aborts it with a chance of more than the sum of their
+rates (`VerdictPlan.false_aborts`), whatever they have to do with each other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PROMOTION, COST, CALIBRATION = "saves", "costs", "calibration"
+PROMOTION, COST, ORDINARY, CALIBRATION = "saves", "costs", "ordinary_costs", "calibration"
 MOST_FALSE_ABORTS = 0.1
 # More days than any watch lasts.
 NEVER = 10**6
@@ -37,6 +37,15 @@ class Costs(_Declared):
 
     margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     rate: float = Field(default=0.01, gt=0, lt=0.5)
+
+
+class OrdinaryCosts(_Declared):
+    """Aborts: the challenger costs more than ``margin`` dollars a case above what the champion costs, where no day
+    counts for more than ``at_most`` ordinary ones. Proved sooner than `Costs`, of most days in place of all dollars."""
+
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    rate: float = Field(default=0.01, gt=0, lt=0.5)
+    at_most: float = Field(default=2.0, ge=1, le=100)
 
 
 class Calibration(_Declared):
@@ -75,13 +84,14 @@ class VerdictPlan(_Declared):
 
     saves: Saves = Saves()
     costs: Costs = Costs()
+    ordinary_costs: OrdinaryCosts | None = OrdinaryCosts()
     calibration: Calibration | None = Calibration()
     shares: tuple[Share, ...] = (ERRORS,)
     wait_days: int = Field(default=3, ge=0)
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        names = Counter([PROMOTION, COST, CALIBRATION, *(share.name for share in self.shares)])
+        names = Counter([PROMOTION, COST, ORDINARY, CALIBRATION, *(share.name for share in self.shares)])
         if twice := sorted(name for name, count in names.items() if count > 1):
             raise ValueError(f"two claims are called {', '.join(twice)}")
         if self.false_aborts > MOST_FALSE_ABORTS:
@@ -110,6 +120,8 @@ class VerdictPlan(_Declared):
     def rates(self) -> dict[str, float]:
         """Each claim's error rate, the promotion's first."""
         found = {PROMOTION: self.saves.rate, COST: self.costs.rate}
+        if self.ordinary_costs is not None:
+            found[ORDINARY] = self.ordinary_costs.rate
         if self.calibration is not None:
             found[CALIBRATION] = self.calibration.rate
         return found | {share.name: share.rate for share in self.shares}

@@ -10,7 +10,7 @@ after it. So nobody, and no delay that bad outcomes have and good ones have not,
 canonical JSON: a watch that is stopped on any day and read again goes on to the same bytes.
 
 A guard aborts on the day its evidence reaches what is needed. The claim that promotes must have what is needed on a day
-on which the plan's least days and pairs are there, too. Both claims about dollars must be true of all days so far, each
+on which the plan's least days and pairs are there, too. The claims about dollars must be true of all days so far, each
 in full, since the evidence weighs the riskiest days less. If a guard aborts on the same day, that counts.
 """
 
@@ -27,17 +27,18 @@ from pydantic import ValidationError
 
 from automation.errors import WarrantError
 from automation.ledger.canonical import canonical
-from automation.rollout.verdicts.betting import FRACTIONS, Wealth, log_mean
-from automation.rollout.verdicts.plan import CALIBRATION, COST, PROMOTION, Share, VerdictPlan
+from automation.rollout.verdicts.betting import FRACTIONS, Gain, Ordinary, Wealth, log_mean
+from automation.rollout.verdicts.plan import CALIBRATION, COST, ORDINARY, PROMOTION, Share, VerdictPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from automation.rollout.verdicts.betting import Gain
     from automation.rollout.verdicts.pairs import Cohort, Count
+    from automation.rollout.verdicts.plan import OrdinaryCosts
 
-FORMAT = 1
+FORMAT = 2
 SAID_AT_MOST = 1_000_000
+UNKNOWN = Ordinary()
 
 
 class Verdict(StrEnum):
@@ -66,13 +67,14 @@ class OtherStateError(WarrantError):
 class Standing:
     """A claim so far: its wealth (calibration's in parts, one for each guess), the last of the days it has seen, how
     many cases (pairs, calls, decisions) these had, and what was gained with them, in the claim's unit, each day in full
-    (calibration's first part's)."""
+    (calibration's first part's). ``ordinary``: what the claim about ordinary days holds to be one."""
 
     wealth: tuple[Wealth, ...]
     day: date | None = None
     days: int = 0
     cases: int = 0
     gained: float = 0.0
+    ordinary: Ordinary = UNKNOWN
 
     def after(self, day: date, gains: Sequence[Gain], cases: int) -> Standing:
         return Standing(
@@ -81,7 +83,14 @@ class Standing:
             self.days + 1,
             self.cases + cases,
             math.fsum((self.gained, gains[0].gained)),
+            self.ordinary,
         )
+
+    def after_capped(self, day: date, gain: Gain, most: float, at_most: float, cases: int) -> Standing:
+        """After a day that counts for no more than ``at_most`` ordinary ones, and could bring ``most`` either way."""
+        after = self.after(day, [self.ordinary.capped(gain.gained, most, at_most)], cases)
+        gained = math.fsum((self.gained, gain.gained))
+        return replace(after, gained=gained, ordinary=self.ordinary.after(gain.gained, most))
 
     @property
     def log_evidence(self) -> float:
@@ -156,6 +165,8 @@ class Watch:
             PROMOTION: self._after(PROMOTION, cohort.day, [cohort.savings.save(plan.saves.margin)], cohort.cases),
             COST: self._after(COST, cohort.day, [cohort.savings.cost(plan.costs.margin)], cohort.cases),
         }
+        if plan.ordinary_costs is not None:
+            after[ORDINARY] = self._after_ordinary(plan.ordinary_costs, cohort)
         if plan.calibration is not None:
             gains = cohort.miscalibrated(plan.calibration.edges, plan.calibration.at_most)
             scored = cohort.cases - cohort.pairs["probability"].null_count()
@@ -193,16 +204,25 @@ class Watch:
         least = self.plan.saves
         if claim == PROMOTION and (standing.days < least.least_days or standing.cases < least.least_pairs):
             return False
-        return claim not in (PROMOTION, COST) or standing.gained > 0
+        return claim not in (PROMOTION, COST, ORDINARY) or standing.gained > 0
+
+    def _after_ordinary(self, plan: OrdinaryCosts, cohort: Cohort) -> Standing:
+        savings = cohort.savings
+        gain, most = savings.cost(plan.margin), savings.most(plan.margin)
+        return self._next(ORDINARY, cohort.day).after_capped(cohort.day, gain, most, plan.at_most, cohort.cases)
 
     def _after(self, claim: str, day: date, gains: Sequence[Gain], cases: int) -> Standing:
+        return self._next(claim, day).after(day, gains, cases)
+
+    def _next(self, claim: str, day: date) -> Standing:
+        """The claim's standing, if the day is next."""
         expected = self.next_day(claim)
         if expected is not None and day != expected:
             raise NotInOrderError(
                 f"The next day of the claim {claim} is {expected}, not {day}.",
                 remedy="Show each day once, in order, also one without cases.",
             )
-        return self.standings[claim].after(day, gains, cases)
+        return self.standings[claim]
 
     def _standing(self, claim: str) -> Standing:
         if claim not in self.standings:
@@ -235,6 +255,9 @@ class Watch:
             return "pair", f"it saves more than {_dollars(plan.saves.margin)} a case"
         if claim == COST:
             return "pair", f"it costs more than {_dollars(plan.costs.margin)} a case beyond the champion"
+        if claim == ORDINARY and plan.ordinary_costs is not None:
+            claimed = f"it costs more than {_dollars(plan.ordinary_costs.margin)} a case beyond the champion"
+            return "pair", f"{claimed} on ordinary days"
         if claim == CALIBRATION and plan.calibration is not None:
             return "scored case", f"its calibration error is more than {plan.calibration.at_most:g}"
         share = self._share(claim)
@@ -265,7 +288,9 @@ def started(plan: VerdictPlan) -> Watch:
     found = dict.fromkeys(plan.rates, Standing((Wealth(),)))
     if plan.calibration is not None:
         found[CALIBRATION] = Standing((Wealth.renewed(),) * 2 ** (len(plan.calibration.edges) + 1))
-    # What a share can lose on a day is known from the start.
+    # What a share can lose on a day, and a day as a share of its cap, is known from the start.
+    if plan.ordinary_costs is not None:
+        found[ORDINARY] = Standing((Wealth.renewed(1.0),))
     return Watch(plan, found | {share.name: Standing((Wealth.renewed(share.at_most),)) for share in plan.shares})
 
 
@@ -312,6 +337,7 @@ def _standing(told: Mapping[str, Any]) -> Standing:
         int(told["days"]),
         int(told["cases"]),
         float(told["gained"]),
+        Ordinary(int(told["ordinary"]["days"]), float(told["ordinary"]["shares"])),
     )
 
 
