@@ -92,7 +92,7 @@ class Done:
     days: frozenset[str] = field(default_factory=frozenset)
 
 
-def plan(first_day: date, days: Days, retrain_day: int, done: Done) -> list[Step]:
+def plan(first_day: date, days: Days, retrain_day: int | None, done: Done) -> list[Step]:
     """Everything a replay of ``days`` needs, in order, less what is done.
 
     Before the first day come the tables without days, the history that a first model is trained on, month by month,

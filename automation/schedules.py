@@ -11,7 +11,7 @@ from automation.workload import Workload
 MORNING = 6
 
 
-def retraining_due(day: date, retrain_day: int) -> bool:
+def retraining_due(day: date, retrain_day: int | None) -> bool:
     """Whether the model is retrained as of ``day``, before that day is decided."""
     return day.day == retrain_day
 
@@ -38,16 +38,6 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.ScheduleDefinition]:
         return requested(context, days_back=1)
 
     @dg.schedule(
-        name=f"{workload.name}_retrain",
-        job=jobs.retrain,
-        cron_schedule=f"0 {MORNING - 2} {workload.spec.retrain_day} * *",
-        execution_timezone=calendar.timezone,
-        description="Once a month, a model trained on everything known by then.",
-    )
-    def retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return requested(context, days_back=0)
-
-    @dg.schedule(
         name=f"{workload.name}_upkeep",
         job=jobs.upkeep,
         cron_schedule=f"30 {MORNING - 4} * * 0",
@@ -56,5 +46,18 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.ScheduleDefinition]:
     )
     def upkeep(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(run_key=f"{workload.name} upkeep {context.scheduled_execution_time.date()}")
+
+    if workload.spec.retrain_day is None:
+        return [daily, upkeep]
+
+    @dg.schedule(
+        name=f"{workload.name}_retrain",
+        job=jobs.retrain,
+        cron_schedule=f"0 {MORNING - 2} {workload.spec.retrain_day} * *",
+        execution_timezone=calendar.timezone,
+        description="Once a month, a model trained on everything known by then.",
+    )
+    def retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return requested(context, days_back=0)
 
     return [daily, retrain, upkeep]

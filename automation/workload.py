@@ -183,7 +183,12 @@ class WorkloadSpec(Declared):
     engine: EngineName | None = Field(
         default=None, description="What computes the derived tables, unless WARRANT_ENGINE says otherwise."
     )
-    retrain_day: int = Field(default=1, ge=1, le=28, description="Day of the month on which the model is retrained.")
+    retrain_day: int | None = Field(
+        default=1,
+        ge=1,
+        le=28,
+        description="Day of the month on which the model is retrained, whatever happens. None: on no day.",
+    )
 
     @model_validator(mode="after")
     def _wired(self) -> Self:

@@ -20,7 +20,6 @@ from benchmarks.process import fresh_home, measured
 from benchmarks.report import Figure, at_least, figure, machine, progress, show
 from benchmarks.rollout import WORKLOAD, Copy, copied, export, register
 
-# A retraining comes on the 28th of a month and would take its place.
 STARTS, REGISTERED, LAST = date(2013, 3, 26), date(2013, 3, 29), date(2013, 5, 20)
 PLAN = {"guard_days": 60, "judging": {"slices": ["origin", "hour", "season"]}}
 MODEL = "harmful_when_warm"

@@ -121,7 +121,7 @@ def copied(plan: dict[str, Any], home: Path) -> Iterator[Copy]:
         said = yaml.safe_load(declared.read_text())
         said["attributes"]["rollout"] = plan
         # The champion stays the one that knows little: a retraining would be one more challenger.
-        said["attributes"]["retrain_day"] = 28
+        said["attributes"]["retrain_day"] = None
         declared.write_text(yaml.safe_dump(said, sort_keys=False))
         yield Copy(folder, home)
 

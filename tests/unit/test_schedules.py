@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from automation import jobs, schedules
 from automation.schedules import retraining_due
+from automation.workload import Workload
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +64,11 @@ def test_the_retraining_runs_before_the_day_it_is_as_of_is_decided(built) -> Non
 
 def test_a_replay_retrains_on_the_same_days_as_the_schedule() -> None:
     assert [day for day in range(1, 29) if retraining_due(date(2013, 3, day), 5)] == [5]
+    assert not any(retraining_due(date(2013, 3, day), None) for day in range(1, 29))
+
+
+def test_a_workload_without_a_retraining_day_has_no_schedule_for_it(workload) -> None:
+    spec = workload.spec.model_copy(update={"retrain_day": None})
+    never = Workload(spec, workload.package, ROOT / "contracts")
+    names = [schedule.name for schedule in schedules.build(never, jobs.build(never))]
+    assert names == ["flight_disruption_daily", "flight_disruption_upkeep"]

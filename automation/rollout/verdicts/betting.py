@@ -30,9 +30,9 @@ as one or minus one beyond it. The cap is fixed before the day, and the same whi
 challenger: so many times what the days before gained or lost on average, both as shares of the most that a day could
 bring either way. Gains so capped have a bound, and the proof above holds for them word by word; what is tested is
 another claim, about days that are mostly like this. Of two models between which there is nothing to choose, each day's
-gain is as likely as the same loss, whatever a storm brings; then nothing is to be expected of it when it is capped. Of a
-challenger that costs a little on most days and saves much on a few, something is. So it is for a guard, which gives the
-way back to what is known, and not for a promotion.
+gain is as likely as the same loss, whatever a storm brings; then nothing is to be expected of it when it is capped. Of
+a challenger that costs a little on most days and saves much on a few, something is. So it is for a guard, which gives
+the way back to what is known, and not for a promotion.
 
 Harm that begins late. Of a claim that is `renewed`, half of the wealth is kept back and put in little by little, so
 that what was lost in good times does not hide what comes after. Each part bets from its own day on, and the hypothesis
