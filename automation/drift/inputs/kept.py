@@ -37,7 +37,10 @@ def as_bytes(inputs: Inputs) -> bytes:
             "day": inputs.day.isoformat() if inputs.day else None,
             "shown": inputs.shown,
             "samples": [
-                {"numbers": _text(np.asarray(one.numbers), "<f8"), "names": dict(one.names) if one.names is not None else None}
+                {
+                    "numbers": _text(np.asarray(one.numbers), "<f8"),
+                    "names": dict(one.names) if one.names is not None else None,
+                }
                 for one in inputs.samples
             ],
             "scales": [

@@ -12,14 +12,14 @@ class InputPlan(BaseModel):
 
     - ``rate``: the chance of an alarm within ``season_days`` although no input has changed.
     - ``scale_days``: days at the start on which each feature's scale is learned; they count for nothing else.
-    - ``learn_days``: days after them that are looked at without a bet: later ones are ranked among them, and their order
-      tells how much a day resembles the one before.
+    - ``learn_days``: days after them that are looked at without a bet: later ones are ranked among them, and their
+      order tells how much a day resembles the one before.
     - ``bag_days``: how many of the last days a day is ranked among, at most.
     - ``least_cases``: a day with fewer cases, or a feature with fewer values, tells nothing.
     - ``bins``: how many values of a feature are told apart, at most.
     - ``categories``: features whose numbers are names. Texts and booleans are names, too.
-    - ``seasonal``: features that follow the calendar. Their days are compared with the ``trailing_days`` before, so that
-      what changes as slowly as a season is no change.
+    - ``seasonal``: features that follow the calendar. Their days are compared with the ``trailing_days`` before, so
+      that what changes as slowly as a season is no change.
     - ``seed``: of the draw among equals.
     """
 

@@ -2,8 +2,8 @@
 
 On the first days a feature's *scale* is learned: quantiles of a number, or the most frequent of its names, the most
 frequent first. A value's *place* is the share of the learned values below it, half of the equal ones included. Of a day
-count the mean place of its values (`values`), how far they are from the middle on average (`spread`), and the share that
-is missing (`missing`). Places are ranks: no value is too large, and a unit does not matter.
+count the mean place of its values (`values`), how far they are from the middle on average (`spread`), and the share
+that is missing (`missing`). Places are ranks: no value is too large, and a unit does not matter.
 """
 
 from __future__ import annotations
@@ -70,20 +70,16 @@ class Scale:
     names: tuple[str, ...] | None
     places: tuple[float, ...]
 
-    def binned(self, column: pl.Series) -> np.ndarray:
-        """The bin of each value that is not missing."""
-        if self.names is None:
-            return np.searchsorted(np.asarray(self.edges), _present(_numbers(column)))
-        known = pl.Series(self.names, dtype=pl.String)
-        places = pl.DataFrame({"name": known, "bin": np.arange(len(self.names))})
-        found = pl.DataFrame({"name": _names(column).drop_nulls()}).join(
-            places, on="name", how="left", maintain_order="left"
-        )
-        return found["bin"].fill_null(len(self.names)).to_numpy()
-
     def counts(self, column: pl.Series) -> np.ndarray:
-        """How many values each bin has."""
-        return np.bincount(self.binned(column), minlength=len(self.places))
+        """How many values each bin has, the missing ones left out. Shape (bins,)."""
+        if self.names is None:
+            found = np.searchsorted(np.asarray(self.edges), _present(_numbers(column)))
+            return np.bincount(found, minlength=len(self.places))
+        counts = np.zeros(len(self.places), dtype=np.int64)
+        bins = {name: number for number, name in enumerate(self.names)}
+        for name, count in _names(column).drop_nulls().value_counts().iter_rows():
+            counts[bins.get(name, len(self.names))] += count
+        return counts
 
     def of_day(self, column: pl.Series, least: int) -> tuple[float, float, float]:
         """`PARTS` of a day. Place and spread are NaN if there are fewer than ``least`` values."""

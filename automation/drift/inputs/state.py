@@ -4,9 +4,9 @@
     inputs = inputs.after(day, rows)            # a day's cases, whole, once, in order
     inputs.rejected                             # the features that have changed
 
-A day is one observation: its cases share weather and delays. The state is canonical and of bounded size: a watch that is
-stopped on any day and read again goes on to the same bytes. Evidence that is lost again, as days after a change become
-the most of the bag, ends a rejection: whoever retrains starts anew.
+A day is one observation: its cases share weather and delays. The state is canonical and of bounded size: a watch that
+is stopped on any day and read again goes on to the same bytes. Evidence that is lost again, as days after a change
+become the most of the bag, ends a rejection: whoever retrains starts anew.
 """
 
 from __future__ import annotations
