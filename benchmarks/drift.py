@@ -125,11 +125,11 @@ def measured_on(rows: pl.DataFrame, sequences: int, peer_sequences: int, python:
             progress(
                 f"[{number}/{sequences}] sequences in which nothing drifts: {_alarmed(result['same'], 'ours')} alarms"
             )
-    for seed in range(max(1, sequences // 2)):
+    for seed in range(max(1, sequences // 4)):
         result["spells"].append({"ours": _ours(_spells(pool, seed))})
     progress(f"{_alarmed(result['spells'], 'ours')} alarms in {len(result['spells'])} sequences of spells")
     for size in SHIFTS:
-        found = [_both(_shifted(pool, seed, size)) for seed in range(max(1, sequences // 8))]
+        found = [_both(_shifted(pool, seed, size)) for seed in range(max(1, sequences // 10))]
         result["shifted"][str(size)] = found
         progress(f"{size} standard deviations: found in {mean(each['ours']['found'] for each in found):.0%}")
     result["peers"] = _others(pool, peer_sequences, python)

@@ -31,8 +31,9 @@ DAY = "sequence_day"
 def evidently_alarm(frame, look_every):
     reference = frame[frame[DAY] < REFERENCE_DAYS].drop(columns=DAY)
     for day in range(REFERENCE_DAYS, frame[DAY].max() + 1, look_every):
-        today = frame[frame[DAY] == day].drop(columns=DAY)
-        run = Report([DriftedColumnsCount()]).run(today, reference).dict()
+        # It refuses a column without a value.
+        today = frame[frame[DAY] == day].drop(columns=DAY).dropna(axis="columns", how="all")
+        run = Report([DriftedColumnsCount()]).run(today, reference[today.columns]).dict()
         if run["metrics"][0]["value"]["share"] >= 0.5:
             return [day, []]
     return None

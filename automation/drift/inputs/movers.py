@@ -141,13 +141,14 @@ def _numbers_moved(then: pl.Series, now: pl.Series) -> str:
     before, after = _present(then), _present(now)
     if not len(before) or not len(after):
         return "no value then" if not len(before) else "no value now"
-    told = f"mean {before.mean():.3g} then, {after.mean():.3g} now"
+    means, deviations = ([_number(float(of(part))) for part in (before, after)] for of in (np.mean, np.std))
+    told = f"mean {means[0]} then, {means[1]} now"
     # Where the means are told alike, the change is in the spread.
-    return (
-        told
-        if f"{before.mean():.3g}" != f"{after.mean():.3g}"
-        else (f"{told}; standard deviation {before.std():.3g} then, {after.std():.3g} now")
-    )
+    return told if means[0] != means[1] else f"{told}; standard deviation {deviations[0]} then, {deviations[1]} now"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _names_moved(bins: Sequence[str], before: np.ndarray, after: np.ndarray) -> str:
