@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automation.drift.inputs import betting
 from automation.drift.inputs.betting import Wealth
 
-LEARN, DAYS, SERIES = 35, 150, 400
+LEARN, DAYS, SERIES = 35, 150, 300
 RATE = 0.05
 
 
@@ -42,6 +42,7 @@ def resembling(correlation: float, seed: int = 0) -> np.ndarray:
     return np.asarray(days)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=8))
 def test_where_the_last_of_exchangeable_days_ranks_is_uniform_also_among_equals(values: list[int]) -> None:
     grid = (np.arange(5) + 0.5) / 5

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automation.drift.inputs.scales import Sample
@@ -22,6 +22,7 @@ def test_a_frequent_value_has_a_bin_of_its_own() -> None:
     assert moved > 0.85
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(-50, 50), min_size=60, max_size=80))
 def test_places_do_not_depend_on_the_unit(values: list[int]) -> None:
     plain = Sample().with_day(numbers(values)).scale(16)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from automation.drift.inputs import chart, kept
+from automation.drift.inputs import betting, chart, kept
 from automation.drift.inputs.plan import InputPlan
 from automation.drift.inputs.state import Inputs, MissingFeatureError, NotInOrderError
 from automation.drift.inputs.words import inputs_say
@@ -158,3 +158,14 @@ def test_the_evidence_is_drawn_with_what_is_needed() -> None:
     assert drawn.startswith("<svg")
     assert "80 to 1, alone" in drawn
     assert all(feature in drawn for feature in FEATURES)
+
+
+def test_a_day_is_ranked_among_all_days_before_it() -> None:
+    """Ranked among the first days only, what was odd about them would seem to be a change."""
+    before = watched(35, lambda _: {})
+    after = before.after(FIRST + timedelta(days=35), cases(35))
+    drawn = betting.draws(after.numbers, before.shown, PLAN.seed)
+    p = betting.p_values(after.bag[:-1], after.bag[-1], drawn)
+    assert len(after.bag) == 33
+    expected = before.wealth.after(betting.scores(p, after.discount), 0)
+    assert after.wealth.sums == pytest.approx(expected.sums)
