@@ -414,7 +414,7 @@ def _told(faults: dict[str, list[bool]]) -> list[Figure]:
 @click.option("--home", type=click.Path(path_type=Path), help="A WARRANT_HOME to ingest into, or that holds the year.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), default=str(LAST), help="Last day, if not the year's.")
 @click.option("--sequences", default=200, type=click.IntRange(1), help="Sequences in which nothing drifts.")
-@click.option("--peer-sequences", default=5, type=click.IntRange(0), help="How many Evidently and NannyML see of each.")
+@click.option("--peer-sequences", default=3, type=click.IntRange(0), help="How many Evidently and NannyML see of each.")
 @click.option("--peer-python", default="", help="A Python that has them; without it, one is made.")
 def main(as_json: bool, home: Path | None, until, sequences: int, peer_sequences: int, peer_python: str) -> None:
     """Measure how often changed inputs are found, rightly and wrongly."""
