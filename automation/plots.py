@@ -139,6 +139,27 @@ def lines(days: Sequence[date], series: Mapping[str, Sequence[float]], title: st
     return _svg(field.width, field.height, drawn)
 
 
+def beside(bins: Sequence[str], series: Mapping[str, Sequence[float]], title: str, label: str) -> str:
+    """Vertical bars of each series side by side in each bin: two histograms, say."""
+    top = max((value for told in series.values() for value in told), default=0.0)
+    field = _Field(title, (0.0, float(len(bins))), (0.0, top), width=640, height=240, legend=2)
+    drawn = list(field.frame("", label, ("", "")))
+    each = 0.8 * (field.x(1) - field.x(0)) / max(1, len(series))
+    for (name, told), color, nth in zip(series.items(), _again(COLORS), count()):
+        for at, value in enumerate(told):
+            left, roof = field.x(at + 0.1) + nth * each, field.y(value)
+            height = field.y(0.0) - roof
+            drawn.append(
+                f'<rect x="{left:.1f}" y="{roof:.1f}" width="{each:.1f}" height="{height:.1f}" fill="{color}"/>'
+            )
+        drawn += field.named(nth + 4, name, color)
+    # As many names as have room.
+    step = math.ceil(len(bins) * LETTER * max(map(len, bins), default=1) / (field.width - 80))
+    shown = [(at, name) for at, name in enumerate(bins) if at % max(1, step) == 0]
+    drawn += [_text(field.x(at + 0.5), field.y(0.0) + 16, "middle", name) for at, name in shown]
+    return _svg(field.width, field.height, drawn)
+
+
 @dataclass(frozen=True)
 class History:
     """A measure over the days before, and where it is today beside where it usually lies."""
