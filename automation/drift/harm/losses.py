@@ -5,10 +5,10 @@ itself allows.
 
 - *Ranking*: by how much the AUC among the cases of the day falls short of what the model's own probabilities promise.
   How well cases can be ranked at all follows the season, and a model that is right follows it, too.
-- *Surprise*: dollars that the decisions cost beyond what the model expected of them, as a share of the dollars at risk:
+- *Surprise*: dollars that decisions cost beyond what the model expected of them, as a share of the dollars at risk:
   by how much bad outcomes of all cases would cost more than good ones. A storm that was foreseen is no surprise.
 
-Both take a cohort of the champion paired with itself (`automation.rollout.verdicts.pairs.paired`), and give gains of the
+Both take a cohort of the champion paired with itself (`automation.rollout.verdicts.pairs.paired`) and give gains of the
 claim that there is harm, with what could be lost at most whatever the outcomes are. Cases that were not scored are left
 out: there is nothing that the model said of them.
 """
