@@ -31,7 +31,7 @@ import polars as pl
 from automation.calendar import Days
 from automation.drift.harm.plan import HarmPlan
 from automation.drift.harm.watch import started
-from automation.drift.worth.backtest import Seams, backtest
+from automation.drift.worth.backtest import Seams, backtest, first_day
 from automation.drift.worth.budget import Try, leave
 from automation.drift.worth.judging import Decision, judged
 from automation.drift.worth.plan import Window, WorthPlan
@@ -217,7 +217,7 @@ def _watched(world: World, standing: Standing, today: date) -> None:
 def _asked(world: World, way: Way, standing: Standing, today: date, plan: WorthPlan) -> Worth:
     """What retraining is worth today."""
     windows = iter(plan.windows)
-    first = max(today - timedelta(days=plan.backtest_days), standing.champion.as_of)
+    first = first_day(plan, today, standing.champion.as_of)
 
     def decided(model: Trained, since: date, until: date) -> Iterator[Cohort]:
         return world.cohorts(standing.between(since, until), world.decided(model, since, until), today)

@@ -2,7 +2,8 @@
 
 What is compared is dollars, day by day, under the policy that decides: a better ranking that the policy's limits keep
 from being used is worth nothing. A model is trained on nothing that was not known when it would have been trained, and
-decides only later days. The champion's days count from the day on which it was trained, since it knows those before.
+decides only later days. The champion's days count from the day on which it was trained, since it knows those before; of
+these, the first half are what a newer model knows more than it, so that there is something to find.
 """
 
 from __future__ import annotations
@@ -58,10 +59,9 @@ class Seams(Generic[M]):
 def backtest(seams: Seams[M], plan: WorthPlan, today: date, champion_as_of: date) -> dict[str, Saved]:
     """What models of the plan's windows would have saved lately, by window, in the plan's order.
 
-    Days run from the later of ``plan.backtest_days`` before ``today`` and the day after which the champion was trained,
-    to yesterday. All models are trained as of the first.
+    All models are trained as of `first_day`, and decide from it to yesterday. None is where that is too few days.
     """
-    first = max(today - timedelta(days=plan.backtest_days), champion_as_of)
+    first = first_day(plan, today, champion_as_of)
     if (today - first).days < plan.least_days:
         return {}
     rows = seams.known(first)
@@ -69,6 +69,12 @@ def backtest(seams: Seams[M], plan: WorthPlan, today: date, champion_as_of: date
         window.name: saved(seams.decided(seams.train(cut(rows, window, first)), first, today - timedelta(days=1)))
         for window in plan.windows
     }
+
+
+def first_day(plan: WorthPlan, today: date, champion_as_of: date) -> date:
+    """The first day of a back-test: so long ago as the plan says, but in the second half of the champion's days."""
+    half = champion_as_of + (today - champion_as_of) // 2
+    return max(today - timedelta(days=plan.backtest_days), half)
 
 
 def saved(cohorts: Iterable[Cohort]) -> Saved:

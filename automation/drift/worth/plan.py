@@ -84,7 +84,7 @@ class WorthPlan(_Declared):
 
     windows: tuple[Window, ...] = Field(default=(Window(name="all"),), min_length=1)
     backtest_days: int = Field(default=28, ge=7)
-    least_days: int = Field(default=14, ge=5)
+    least_days: int = Field(default=10, ge=5)
     horizon_days: int = Field(default=60, ge=1)
     rate: float = Field(default=0.2, gt=0, lt=0.5)
     costs: Costs = Costs()

@@ -70,7 +70,7 @@ def test_too_few_days_are_no_reason_to_retrain():
     worth = judged({"all": _noise(1, 5000.0, PLAN.least_days - 1)}, PLAN, TODAY)
     assert worth.decision is Decision.KEEP
     assert worth.window is None
-    assert "13 days can be back-tested, and 14 are needed" in worth.says
+    assert "9 days can be back-tested, and 10 are needed" in worth.says
 
 
 def test_savings_that_are_all_alike_are_sure():
@@ -185,10 +185,11 @@ def test_models_of_the_past_decide_the_days_since():
 
 
 def test_days_that_the_champion_was_trained_on_do_not_count():
-    world, trained = _World(), TODAY - timedelta(days=20)
-    backtest(world.seams, PLAN, TODAY, champion_as_of=trained)
-    assert world.asked == [trained]
-    assert backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=13)) == {}
+    world = _World()
+    backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=30))
+    # Half of them are what the newer model knows more.
+    assert world.asked == [TODAY - timedelta(days=15)]
+    assert backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=18)) == {}
 
 
 def test_what_was_saved_is_told_by_day():
