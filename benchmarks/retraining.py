@@ -252,7 +252,7 @@ def figures_of(result: dict) -> list[Figure]:
         at_least(saved[MONTHLY], "saved_ours_beside_monthly", saved[OURS], "USD", Peer("monthly", saved[MONTHLY])),
         at_most(days, "trainings_ours", mine["trainings"], "models", Peer("one a day", days)),
         figure("days_between_trainings", result["every_days"], "days, of the way every_few_days"),
-        *(figure(f"saved_{name}", saved[name], "USD") for name in ways),
+        *(figure(f"saved_{name}", saved[name], "USD") for name in ways if name != OURS),
         *(figure(f"auc_{name}", fmean(month["auc"] for month in way["months"]), "AUC") for name, way in ways.items()),
         *(figure(f"trainings_{name}", way["trainings"], "models") for name, way in ways.items() if name != OURS),
         *(figure(f"training_seconds_{name}", way["seconds"], "s") for name, way in ways.items()),
