@@ -80,7 +80,7 @@ class Bets:
 
     @property
     def since(self) -> date | None:
-        """The day on which what the best bet was placed on began; None if no bet has won anything."""
+        """The first day of the best bet; None if none has won anything."""
         if self.first is None or self.detector.best <= 0:
             return None
         return self.first + timedelta(days=self.detector.since - 1)
