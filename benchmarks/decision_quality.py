@@ -53,7 +53,7 @@ def by_month(last: str) -> list[dict]:
     frozen, result = year.trained(FROZEN_AS_OF), []
     for month in (part for part in days.months() if part.first >= FROZEN_AS_OF):
         retrained = frozen if month.first == FROZEN_AS_OF else year.trained(month.first)
-        found, beside = (_judged(year, year.decided(model, year.cases(month))) for model in (retrained, frozen))
+        found, beside = (judged(year, year.decided(model, year.cases(month))) for model in (retrained, frozen))
         progress(f"{month.first:%B}: AUC {found.auc:.3f} retrained, {beside.auc:.3f} frozen")
         result.append(
             {
@@ -68,7 +68,7 @@ def by_month(last: str) -> list[dict]:
     return result
 
 
-def _judged(year: Year, decided: pl.DataFrame) -> Decided:
+def judged(year: Year, decided: pl.DataFrame) -> Decided:
     """Compares decisions with what became of their cases."""
     from automation.evaluation import auc
     from automation.policy.costs import costs

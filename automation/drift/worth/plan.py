@@ -1,0 +1,99 @@
+"""What retraining must be worth, which windows of history are tried, and how often.
+
+drift:
+  worth:
+    windows:
+      - {name: all}
+      - {name: recent, last_days: 60}
+      - {name: weighted, half_life_days: 60}
+    backtest_days: 28
+    horizon_days: 60
+    costs: {compute: 5.0, review: 200.0, rollout: 1000.0}
+    budget: {least_days: 7, a_quarter: 6, backoff: 2.0, longest_days: 56}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Window(_Declared):
+    """Which days of history a model learns from.
+
+    All of them; the ``last_days``; or fewer of them the older they are: of days that are ``half_life_days`` older, half
+    as many.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    last_days: int | None = Field(default=None, ge=7)
+    half_life_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.last_days is not None and self.half_life_days is not None:
+            raise ValueError(f"window {self.name} has last_days and half_life_days: it can be cut in one way")
+        return self
+
+
+class Costs(_Declared):
+    """Dollars that a new model costs: each training, a person's look at it, and the risk of rolling it out."""
+
+    compute: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    review: float = Field(default=200.0, ge=0, allow_inf_nan=False)
+    rollout: float = Field(default=1000.0, ge=0, allow_inf_nan=False)
+
+    def of(self, trainings: int) -> float:
+        """What it costs in all to have one new model, with so many trainings."""
+        return trainings * self.compute + self.review + self.rollout
+
+
+class Budget(_Declared):
+    """How often retraining may be tried.
+
+    - ``least_days`` between two tries; times ``backoff`` for each of the last tries that came to nothing, one after the
+      other, but no more than ``longest_days``.
+    - At most ``a_quarter`` tries in any 91 days.
+    """
+
+    least_days: int = Field(default=7, ge=1)
+    a_quarter: int = Field(default=6, ge=1)
+    backoff: float = Field(default=2.0, ge=1, allow_inf_nan=False)
+    longest_days: int = Field(default=56, ge=1)
+
+    @model_validator(mode="after")
+    def _longer(self) -> Self:
+        if self.longest_days < self.least_days:
+            raise ValueError(f"longest_days is {self.longest_days}, less than least_days, {self.least_days}")
+        return self
+
+
+class WorthPlan(_Declared):
+    """How it is decided whether to retrain.
+
+    Models as of ``backtest_days`` ago decide the days since, beside the champion. Where at least ``least_days`` of them
+    have outcomes, the lower end of what is saved a day, which is above the truth with a chance of ``rate`` for all
+    windows together, counts for ``horizon_days``.
+    """
+
+    windows: tuple[Window, ...] = Field(default=(Window(name="all"),), min_length=1)
+    backtest_days: int = Field(default=28, ge=7)
+    least_days: int = Field(default=10, ge=5)
+    horizon_days: int = Field(default=60, ge=1)
+    rate: float = Field(default=0.2, gt=0, lt=0.5)
+    costs: Costs = Costs()
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if twice := sorted(name for name, count in Counter(w.name for w in self.windows).items() if count > 1):
+            raise ValueError(f"two windows are called {', '.join(twice)}")
+        if self.least_days > self.backtest_days:
+            raise ValueError(f"least_days is {self.least_days}, more than backtest_days, {self.backtest_days}")
+        return self

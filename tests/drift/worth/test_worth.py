@@ -1,0 +1,198 @@
+"""What retraining is worth: by back-tests that know nothing of later, in dollars at least, after costs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from automation.drift.worth.backtest import SamePastError, Saved, Seams, backtest, saved
+from automation.drift.worth.judging import Decision, judged
+from automation.drift.worth.plan import Costs, Window, WorthPlan
+from automation.drift.worth.windows import EmptyWindowError, cut
+from automation.rollout.verdicts.pairs import PAIRS, Cohort
+
+TODAY = date(2030, 6, 1)
+PLAN = WorthPlan(windows=(Window(name="all"), Window(name="recent", last_days=60)))
+
+
+def _days(dollars) -> Saved:
+    count = len(dollars)
+    days = tuple(TODAY - timedelta(days=count - number) for number in range(count))
+    return Saved(days, np.asarray(dollars, dtype=float), 100 * count)
+
+
+def _noise(seed: int, mean: float, days: int = 28) -> Saved:
+    return _days(np.random.default_rng(seed).normal(mean, 1000.0, days))
+
+
+def test_what_surely_saves_more_than_it_costs_is_retrained():
+    worth = judged({"all": _noise(1, 900.0), "recent": _noise(2, 3000.0)}, PLAN, TODAY)
+    assert worth.decision is Decision.RETRAIN
+    assert worth.window == "recent"
+    assert worth.at_least < worth.expected
+    assert worth.forgone == pytest.approx(worth.expected - worth.costs)
+    assert worth.says.startswith("It is retrained: a model of the window recent (the best of 2 windows)")
+
+
+def test_what_might_as_well_save_nothing_is_not_retrained():
+    kept = [judged({"all": _noise(seed, 0.0)}, WorthPlan(), TODAY).decision for seed in range(100)]
+    assert kept.count(Decision.RETRAIN) <= 27  # the rate is 0.2
+
+
+def test_the_best_of_many_equal_windows_is_not_taken_for_its_luck():
+    windows = tuple(Window(name=f"w{number}") for number in range(8))
+    plan = WorthPlan(windows=windows, costs=Costs(compute=0, review=0, rollout=0))
+    found = [
+        judged({window.name: _noise(100 * seed + n, 0.0) for n, window in enumerate(windows)}, plan, TODAY).decision
+        for seed in range(60)
+    ]
+    assert found.count(Decision.RETRAIN) <= 20
+
+
+def test_a_saving_that_does_not_pay_for_the_new_model_is_left():
+    dear = PLAN.model_copy(update={"costs": Costs(rollout=10**6)})
+    worth = judged({"all": _noise(1, 3000.0)}, dear, TODAY)
+    assert worth.decision is Decision.KEEP
+    assert worth.worth < 0
+    assert "where a new model costs $1,000,2" in worth.says
+
+
+def test_costs_count_each_training_and_the_new_models_own():
+    assert judged({}, PLAN, TODAY).costs == 3 * 5.0 + 200.0 + 1000.0
+
+
+def test_too_few_days_are_no_reason_to_retrain():
+    worth = judged({"all": _noise(1, 5000.0, PLAN.least_days - 1)}, PLAN, TODAY)
+    assert worth.decision is Decision.KEEP
+    assert worth.window is None
+    assert "9 days can be back-tested, and 10 are needed" in worth.says
+
+
+def test_savings_that_are_all_alike_are_sure():
+    assert judged({"all": _days([100.0] * 28)}, PLAN, TODAY).at_least == 100.0 * PLAN.horizon_days
+
+
+def test_windows_that_were_tried_on_different_days_are_not_compared():
+    with pytest.raises(SamePastError, match="same days"):
+        judged({"all": _noise(1, 0.0, 28), "recent": _noise(1, 0.0, 27)}, PLAN, TODAY)
+    with pytest.raises(SamePastError, match="no number"):
+        judged({"all": _days([float("nan")] * 28)}, PLAN, TODAY)
+
+
+def test_the_judgement_is_kept_as_the_same_bytes():
+    found = [judged({"all": _noise(1, 900.0)}, PLAN, TODAY).as_bytes() for _ in range(2)]
+    assert found[0] == found[1]
+    assert json.loads(found[0])["decision"] in {"retrain", "keep"}
+
+
+# ------------------------------------------------------------------ windows
+
+
+def _rows(days: int) -> pl.DataFrame:
+    first = datetime(TODAY.year, TODAY.month, TODAY.day, 6, tzinfo=UTC) - timedelta(days=days)
+    return pl.DataFrame({"event_time": [first + timedelta(hours=12 * n) for n in range(2 * days)]})
+
+
+def test_the_window_of_recent_days_holds_these_and_no_others():
+    kept = cut(_rows(100), Window(name="recent", last_days=30), TODAY)
+    assert kept["event_time"].dt.date().min() == TODAY - timedelta(days=30)
+
+
+def test_all_of_history_is_kept_as_it_is():
+    assert cut(_rows(100), Window(name="all"), TODAY).equals(_rows(100))
+
+
+def test_the_weighted_window_holds_half_as_many_days_each_half_life_ago():
+    day = cut(_rows(200), Window(name="weighted", half_life_days=20), TODAY)["event_time"].dt.date().unique()
+    ages = np.array([(TODAY - each).days for each in day])
+    by_half_life = [int(((ages > 20 * n) & (ages <= 20 * (n + 1))).sum()) for n in range(4)]
+    assert min(ages) <= 1
+    assert by_half_life[0] == pytest.approx(15, abs=1)
+    assert by_half_life[1] == pytest.approx(7, abs=1)
+    assert by_half_life[2] == pytest.approx(4, abs=1)
+
+
+def test_whole_days_are_kept_or_left_out():
+    kept = cut(_rows(200), Window(name="weighted", half_life_days=20), TODAY)
+    assert set(kept.group_by(pl.col("event_time").dt.date()).len()["len"]) == {2}
+
+
+def test_a_window_without_rows_is_refused():
+    with pytest.raises(EmptyWindowError, match="recent holds none"):
+        cut(_rows(40).head(10), Window(name="recent", last_days=7), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ({"windows": [{"name": "a", "last_days": 9, "half_life_days": 9}]}, "cut in one way"),
+        ({"windows": [{"name": "a"}, {"name": "a"}]}, "two windows are called a"),
+        ({"least_days": 29}, "more than backtest_days"),
+        ({"budget": {"least_days": 60}}, "less than least_days"),
+    ],
+)
+def test_a_plan_that_contradicts_itself_is_refused(declared, says):
+    with pytest.raises(ValidationError, match=says):
+        WorthPlan.model_validate(declared)
+
+
+# ------------------------------------------------------------------ back-tests
+
+
+def _cohort(day: date, saved_dollars: float) -> Cohort:
+    told = {"case_key": ["a"], **{name: [0.0] for name in PAIRS if "_if_" in name}, "bad": [True], "probability": [0.5]}
+    told["champion_if_bad"] = [saved_dollars]
+    return Cohort(day, pl.DataFrame(told, schema=PAIRS))
+
+
+class _World:
+    """Notes what it was asked. A model is the number of rows that it was trained on."""
+
+    def __init__(self) -> None:
+        self.asked: list[date] = []
+        self.trained: list[int] = []
+        self.spans: set[tuple[date, date]] = set()
+
+    @property
+    def seams(self) -> Seams[int]:
+        return Seams(self.known, self.train, self.decided)
+
+    def known(self, as_of: date) -> pl.DataFrame:
+        self.asked.append(as_of)
+        return _rows(300).filter(pl.col("event_time").dt.date() < as_of)
+
+    def train(self, rows: pl.DataFrame) -> int:
+        self.trained.append(rows.height)
+        return rows.height
+
+    def decided(self, model: int, first: date, last: date) -> list[Cohort]:
+        self.spans.add((first, last))
+        return [_cohort(first + timedelta(days=n), float(model)) for n in range((last - first).days + 1)]
+
+
+def test_models_of_the_past_decide_the_days_since():
+    world, first = _World(), TODAY - timedelta(days=PLAN.backtest_days)
+    found = backtest(world.seams, PLAN, TODAY, champion_as_of=date(2030, 1, 1))
+    assert world.asked == [first]
+    assert world.spans == {(first, TODAY - timedelta(days=1))}
+    assert world.trained == [544, 120]
+    assert found["all"].dollars.tolist() == [544.0] * PLAN.backtest_days
+
+
+def test_days_that_the_champion_was_trained_on_do_not_count():
+    world = _World()
+    backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=30))
+    # Half of them are what the newer model knows more.
+    assert world.asked == [TODAY - timedelta(days=15)]
+    assert backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=18)) == {}
+
+
+def test_what_was_saved_is_told_by_day():
+    found = saved([_cohort(TODAY, 5.0), _cohort(TODAY + timedelta(days=1), -2.0)])
+    assert found.dollars.tolist() == [5.0, -2.0]
+    assert found.cases == 2
