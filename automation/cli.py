@@ -131,6 +131,15 @@ COMMANDS: dict[str, Entry | Group] = {
             "explain": Entry("automation.rollout.commands:explain", "Say why a version is live, or is not."),
         },
     ),
+    "drift": Group(
+        "Drift: what is known of the world changing, and what was decided about retraining.",
+        "warrant drift show --workload flight_disruption",
+        {
+            "show": Entry(
+                "automation.drift.commands:show", "Show what each channel knows, and why a model was retrained or not."
+            ),
+        },
+    ),
     "switch": Group(
         "Switches: a workload, one of its actions or models, off and on again.",
         "warrant switch list --workload flight_disruption",

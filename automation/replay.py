@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FEATURE_VIEWS, LAST_ASSET = "feature_views", "decision_quality"
 # What nothing of a day comes after: with these, all of it is there.
 LAST_ASSETS = (LAST_ASSET, "data_quality", "shadow_decisions", "model_rollout")
+# Of a workload that is watched for drift, this too.
+LAST_OF_DRIFT = "retraining"
 EVERY_EVENT_OF_A_RANGE = "1000"
 REPLAYED = "warrant/replayed"
 
@@ -186,7 +188,9 @@ class Platform:
             setup=None not in set_up and not held(whole),
             history=frozenset.intersection(*map(partitions, derived)) - held_raw - stale.derived,
             champions=partitions("champion"),
-            days=frozenset.intersection(*map(partitions, LAST_ASSETS))
+            days=frozenset.intersection(
+                *map(partitions, LAST_ASSETS if spec.drift is None else (*LAST_ASSETS, LAST_OF_DRIFT))
+            )
             - held_raw
             - held([ONLINE_FEATURES, "scores", "decisions", "outcomes"])
             - stale.decided,
@@ -238,6 +242,35 @@ class Platform:
         held = [self.run(workload, Step("submitted", None, version)) for version in found]
         if any(each is not None for each in held):
             self.watch()
+
+    def retrain_asked(self, workload: Workload, day: date) -> None:
+        """Has the models trained that drift asked for as of ``day`` or earlier, as the sensor would. A candidate that a
+        gate holds is no matter of the days: it is alerted, and the champion goes on.
+
+        Raises:
+            RunStoppedError: there is no candidate to judge.
+        """
+        import dagster as dg
+
+        from automation.drift import asking
+        from automation.jobs import CANDIDATE_MODEL
+        from automation.ledger import store
+
+        if workload.spec.drift is None:
+            return
+
+        def waiting() -> tuple[date, ...]:
+            trained = self.instance.get_materialized_partitions(dg.AssetKey([workload.name, CANDIDATE_MODEL]))
+            with store.opened(self.settings) as ledger:
+                found = asking.waiting(asking.askings(ledger, workload.name), trained)
+            return tuple(each.as_of for each in found if each.as_of <= day)
+
+        for as_of in waiting():
+            stopped = self.run(workload, Step("retrain", Days.one(as_of)))
+            if stopped is not None:
+                self.watch()
+            if as_of in waiting():
+                raise _stopped_in(workload, f"retrain {as_of}, which drift asked for", stopped)
 
     def watch(self) -> None:
         """Raises and delivers the alerts of what was just stopped: no daemon need run for that."""
@@ -339,15 +372,21 @@ def _run_all(platform: Platform, workload: Workload, steps: Sequence[Step]) -> I
         yield step, number, len(steps)
         if step.job == "daily":
             platform.judge_submitted(workload)
+            if step.days is not None:
+                platform.retrain_asked(workload, step.days.first)
         stopped = platform.run(workload, step)
         if stopped is not None:
             platform.watch()
-            raise RunStoppedError(
-                f"{workload.name} was stopped in {step}: {stopped}.",
-                remedy="Look at the asset in the Dagster UI (`warrant up`), mend the cause, then run this again: "
-                "it goes on from here.",
-            )
+            raise _stopped_in(workload, step, stopped)
     platform.watch_what_failed()
+
+
+def _stopped_in(workload: Workload, step: Step | str, stopped: Stopped | None) -> RunStoppedError:
+    return RunStoppedError(
+        f"{workload.name} was stopped in {step}: {stopped}.",
+        remedy="Look at the asset in the Dagster UI (`warrant up`), mend the cause, then run this again: "
+        "it goes on from here.",
+    )
 
 
 def shown(steps: Iterator[tuple[Step, int, int]]) -> int:

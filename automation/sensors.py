@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 import dagster as dg
 from dagster._utils.warnings import disable_dagster_warnings
 
-from automation.jobs import MODEL_ALIASES, Jobs
+from automation.jobs import CANDIDATE_MODEL, MODEL_ALIASES, Jobs
 from automation.landing.deliveries import landed_by_day
 from automation.settings import settings
 from automation.workload import Source, Workload
@@ -126,16 +126,7 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             return dg.SkipReason(f"Every version of {workload.spec.model.name} is known.")
         discovery.announce(context.instance, workload, found)
         # A run key is run once, so that a version has one run; one that did not come to its end is tried again.
-        attempts = {
-            each: context.instance.get_runs_count(
-                dg.RunsFilter(
-                    job_name=jobs.submitted.name,
-                    tags={"dagster/partition": str(each)},
-                    statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
-                )
-            )
-            for each in found
-        }
+        attempts = {each: _failed_runs(context.instance, jobs.submitted.name, str(each)) for each in found}
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(run_key=f"{workload.name} version {each}, {count}", partition_key=str(each))
@@ -147,6 +138,38 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             else f"The runs of {', '.join(map(str, attempts))} failed {ATTEMPTS} times each: run them by hand.",
         )
 
+    @dg.sensor(
+        name=f"{workload.name}_retraining",
+        job=jobs.retrain,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Has a model trained that was asked for because of drift, past what it is expected to cost.",
+    )
+    def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from automation.drift import asking
+        from automation.ledger import store
+
+        with store.opened(settings()) as ledger:
+            said = asking.askings(ledger, workload.name)
+        trained = context.instance.get_materialized_partitions(dg.AssetKey([workload.name, CANDIDATE_MODEL]))
+        found = [
+            each.as_of.isoformat() for each in asking.waiting(said, trained) if each.as_of in workload.calendar.days()
+        ]
+        if not found:
+            return dg.SkipReason(f"No model of {workload.name} is asked for that was not trained.")
+        # As for versions that others registered: one run, and another where it did not come to its end.
+        attempts = {each: _failed_runs(context.instance, jobs.retrain.name, each) for each in found}
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(run_key=f"{workload.name} asked as of {each}, {count}", partition_key=each)
+                for each, count in attempts.items()
+                if count < ATTEMPTS
+            ],
+            skip_reason=None
+            if min(attempts.values()) < ATTEMPTS
+            else f"The runs as of {', '.join(attempts)} failed {ATTEMPTS} times each: run them by hand.",
+        )
+
     # Whether a gate holds, a waiver of it included, is for our code to say: so the conditions are evaluated by it.
     with disable_dagster_warnings():
         automation = dg.AutomationConditionSensorDefinition(
@@ -156,7 +179,19 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
             minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
             description="Requests each asset whose inputs are new and whose inputs' gates hold nothing back.",
         )
-    return [new_data, model_aliases, submitted_models, automation]
+    asked = [] if workload.spec.drift is None else [retraining]
+    return [new_data, model_aliases, submitted_models, *asked, automation]
+
+
+def _failed_runs(instance: dg.DagsterInstance, job: str, partition: str) -> int:
+    """How many runs of a job for a partition did not come to their end."""
+    return instance.get_runs_count(
+        dg.RunsFilter(
+            job_name=job,
+            tags={"dagster/partition": partition},
+            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        )
+    )
 
 
 def _fed(workload: Workload) -> Mapping[str, str]:

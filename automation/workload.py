@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from automation.calendar import Calendar
+from automation.drift.plan import DriftPlan
 from automation.engines.engine import EngineName
 from automation.policy.limits.declared import AnyLimit, contradictions
 from automation.rollout.plan import RolloutPlan
@@ -180,6 +181,9 @@ class WorkloadSpec(Declared):
     policy: Policy
     objectives: Objectives
     rollout: RolloutPlan = Field(default=RolloutPlan(), description="How a version that passed its gates goes live.")
+    drift: DriftPlan | None = Field(
+        default=None, description="What is watched of the champion's inputs and losses, and when it is retrained."
+    )
     engine: EngineName | None = Field(
         default=None, description="What computes the derived tables, unless WARRANT_ENGINE says otherwise."
     )

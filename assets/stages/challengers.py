@@ -14,6 +14,7 @@ from assets.stages.scoring import SCORES, scores_of
 from automation import gates
 from automation.lakehouse import DAY, Lakehouse
 from automation.ledger import store
+from automation.models import Model
 from automation.plots import bars, image
 from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
@@ -136,12 +137,8 @@ def _scored(
         said = f'["{", ".join(different)} changed since it was trained"]'
         again = rest.with_columns(probability=pl.lit(None, pl.Float64), problems=pl.lit(said))
     else:
-        vector = workload.contract(workload.spec.model.contract)
-        usable = frame(rest["features"].to_list(), vector.schema)
-        model = models.open(workload.name, version.model).load(version.version, version.digest)
-        given = scores_of(model, usable, workload.spec.case_key)
-        again = rest.drop("probability", "problems").join(
-            given.select("case_key", "probability", "problems"), on="case_key", how="left", maintain_order="left"
+        again = rescored(
+            workload, models.open(workload.name, version.model).load(version.version, version.digest), rest
         )
     unscored = scores.filter(pl.col("model").is_null())
     return (
@@ -153,6 +150,15 @@ def _scored(
             model_stage=pl.lit(Role.CHAMPION.value),
         )
         .sort("event_time", "case_key")
+    )
+
+
+def rescored(workload: Workload, model: Model, scores: pl.DataFrame) -> pl.DataFrame:
+    """Rows of scores that a model gave, with the probabilities that another would have given."""
+    vector = workload.contract(workload.spec.model.contract)
+    given = scores_of(model, frame(scores["features"].to_list(), vector.schema), workload.spec.case_key)
+    return scores.drop("probability", "problems").join(
+        given.select("case_key", "probability", "problems"), on="case_key", how="left", maintain_order="left"
     )
 
 

@@ -20,7 +20,11 @@ from assets.stages.served import served_features
 from assets.stages.vectors import vectors
 from automation import evaluation, gates, plots
 from automation.calendar import Days
+from automation.drift.asking import askings, window_of
+from automation.drift.worth.plan import Window
+from automation.drift.worth.windows import cut
 from automation.engines.choice import chosen_engine
+from automation.jobs import CANDIDATE_MODEL
 from automation.lakehouse import DAY, Lakehouse, digest
 from automation.ledger import store
 from automation.lineage.metadata import vector_lineage
@@ -43,7 +47,7 @@ from automation.settings import settings
 from automation.versions import newest
 from automation.workload import Delivery, Stage, Workload
 
-TRAINING_SET, CANDIDATE, CHAMPION = "training_set", "candidate_model", "champion"
+TRAINING_SET, CANDIDATE, CHAMPION = "training_set", CANDIDATE_MODEL, "champion"
 LABEL = "label"
 
 NOTHING_LOST = gates.Gate("nothing_lost", "Each labelled case is in the training set or left out for a stated reason.")
@@ -86,6 +90,12 @@ def fit(workload: Workload, rows: pl.DataFrame) -> Fitted:
     """Trains the workload's recipe on usable vectors with their labels, in order of decision time."""
     features, label = rows.select(workload.model_features), rows[LABEL].cast(pl.Int8).to_numpy()
     return workload.module("model").fit(features, label, workload.spec.model.seed)
+
+
+def _window(models: ModelRegistryResource, workload: Workload, as_of: date) -> Window | None:
+    """What a model as of a day learns from, if that was decided when it was asked for; None: all that is known."""
+    with store.opened(models.settings) as ledger:
+        return window_of(askings(ledger, workload.name), as_of)
 
 
 class NoHistoryError(Exception):
@@ -179,6 +189,8 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
     ):
         as_of, lake = _as_of(context), lakehouse.open()
         rows = lake.read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
+        window = _window(models, workload, as_of)
+        rows = rows if window is None else cut(rows, window, as_of)
         label = rows[LABEL].cast(pl.Int8).to_numpy()
         fitted = fit(workload, rows)
         latest = rows.tail(fitted.validation_rows)
@@ -221,6 +233,7 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
             metadata={
                 "model version": version.version,
                 "digest": version.digest,
+                "learned from": "all that was known" if window is None else f"the window {window.name}",
                 **result.metrics,
                 **{name: dg.MetadataValue.url(url) for name, url in registry.links(version).items()},
                 **{name: plots.image(svg) for name, svg in drawn.items()},
@@ -260,6 +273,8 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         as_of = _as_of(context)
         rows = lakehouse.open().read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
+        window = _window(models, workload, as_of)
+        rows = rows if window is None else cut(rows, window, as_of)
         registry = models.open(workload.name, spec.model.name)
         version = registry.find(_training_key(workload, rows, feature_store.meaning(spec.features.service)))
         if version is None:

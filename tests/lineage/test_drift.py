@@ -1,0 +1,115 @@
+"""Drift in a real home: each day is watched, a repeated day comes to the same, and what was asked for is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from automation import database
+from automation.calendar import Days
+from automation.drift import asking
+from automation.drift.asking import Answer, Asking
+from automation.drift.commands import CHANNELS
+from automation.drift.worth.plan import Window
+from automation.lakehouse import DAY
+from automation.ledger import store
+from tests.lineage.conftest import NAME, ROOT, Home
+
+FIRST, SECOND = date(2013, 1, 12), date(2013, 1, 13)
+NOW = datetime(2013, 1, 12, tzinfo=UTC)
+RECENT = Window(name="recent", last_days=8)
+# What the candidate as of a day says that it learned from.
+LEARNED_FROM = """
+import sys
+import dagster as dg
+from automation.replay import Platform
+from automation.settings import settings
+
+key = dg.AssetKey(["flight_disruption", "candidate_model"])
+asked = dg.AssetRecordsFilter(key, asset_partitions=[sys.argv[1]])
+[record] = Platform(settings()).instance.fetch_materializations(asked, limit=1).records
+print(record.asset_materialization.metadata["learned from"].value)
+"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A home in which the next day was decided twice, and a model asked for as of the day after it."""
+
+    home: Home
+    once: dict[str, pl.DataFrame]
+    again: dict[str, pl.DataFrame]
+    replayed: str
+
+
+def rows(home: Home) -> dict[str, pl.DataFrame]:
+    return {table: home.lake.read(NAME, table, Days.one(FIRST)) for table in CHANNELS}
+
+
+@pytest.fixture(scope="module")
+def tried(copied: Callable[[str], Home]) -> Tried:
+    home = copied("drift")
+    found = []
+    for more in ((), ("--again",)):
+        done = home.warrant("replay", "--workload", NAME, "--from", str(FIRST), "--to", str(FIRST), *more)
+        assert done.returncode == 0, done.stderr
+        found.append(rows(home))
+    database.start(home.settings)
+    asked = Asking(FIRST, Answer.ASKED, ("harm",), RECENT, {"expected": 12000.0}, "It is retrained: said so.")
+    with store.opened(home.settings) as ledger:
+        asking.said(ledger, NAME, asked, NOW)
+    done = home.replay(str(SECOND), str(SECOND))
+    assert done.returncode == 0, done.stderr
+    return Tried(home, found[0], found[1], done.stderr)
+
+
+def test_a_day_that_is_run_again_comes_to_the_same_bytes(tried: Tried) -> None:
+    for table in CHANNELS:
+        assert tried.once[table].height == 1, table
+        assert tried.once[table].equals(tried.again[table]), table
+
+
+def test_a_channel_goes_on_from_the_day_before(tried: Tried) -> None:
+    states = {table: tried.home.lake.read(NAME, table).sort(DAY) for table in CHANNELS}
+    for table, kept in states.items():
+        assert kept[DAY].to_list() == [*Days(date(2013, 1, 10), SECOND)], table
+    watched = [json.loads(state) for state in states["input_drift"]["state"]]
+    # Nine days of history before the champion, of the most that are learned from, and each day since.
+    assert [each["shown"] for each in watched[:3]] == [watched[0]["shown"] + step for step in range(3)]
+    assert states["realised_harm"]["since"].unique().to_list()[0] == date(2013, 1, 10)
+
+
+def test_what_was_asked_for_is_trained_before_its_day_from_the_window_that_was_chosen(tried: Tried) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WARRANT_", "DAGSTER_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", LEARNED_FROM, SECOND.isoformat()],
+        cwd=ROOT,
+        env=clean | {"WARRANT_HOME": str(tried.home.folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().endswith("the window recent")
+
+
+def test_the_command_says_what_is_known_and_what_came_of_what_was_asked(tried: Tried) -> None:
+    told = json.loads(tried.home.warrant("drift", "show", "--workload", NAME, "--json").stdout)
+    assert told["day"] == SECOND.isoformat()
+    assert set(told["channels"]) == set(CHANNELS)
+    assert all(each["says"] for each in told["channels"].values())
+    [asked] = told["retraining"]
+    assert (asked["answer"], asked["window"]["name"]) == ("retraining_asked", "recent")
+    assert "was trained as of 2013-01-13" in asked["came_to"]
+    words = tried.home.warrant("drift", "show", "--workload", NAME).stdout
+    assert f"{FIRST}, because of harm: It is retrained: said so." in words
+    refused = tried.home.warrant("drift", "show", "--workload", NAME, "--day", "2013-02-01")
+    assert refused.returncode == 1
+    assert "Nothing is known about drift of flight_disruption on 2013-02-01" in refused.stderr
