@@ -38,6 +38,44 @@ asked = dg.AssetRecordsFilter(key, asset_partitions=[sys.argv[1]])
 [record] = Platform(settings()).instance.fetch_materializations(asked, limit=1).records
 print(record.asset_materialization.metadata["learned from"].value)
 """
+# What the sensor asks to be run.
+TICK = """
+import dagster as dg
+from automation.replay import Platform
+from automation.settings import settings
+
+platform = Platform(settings())
+sensor = platform.definitions.resolve_sensor_def("flight_disruption_retraining")
+ticked = sensor(dg.build_sensor_context(instance=platform.instance))
+if isinstance(ticked, dg.SkipReason):
+    print(ticked.skip_message)
+else:
+    print(*(f"{each.run_key}: {each.partition_key}" for each in ticked.run_requests))
+"""
+# Has an alarm looked into, where there are days to judge by for a plan that asks for few of them.
+LOOKED_INTO = """
+import sys
+from datetime import date
+import dagster as dg
+from assets.stages import retraining
+from automation.calendar import Days
+from automation.drift.plan import Cause
+from automation.drift.worth import backtest, judging
+from automation.replay import Platform, Step
+from automation.settings import settings
+
+def few(plan):
+    return plan.model_copy(update={"least_days": 2})
+
+retraining._causes = lambda *_: (Cause.HARM,)
+retraining._refused = lambda *_: None
+retraining.backtest = lambda seams, plan, *rest: backtest.backtest(seams, few(plan), *rest)
+retraining.judged = lambda found, plan, day: judging.judged(found, few(plan), day)
+platform = Platform(settings())
+key = dg.AssetKey(["flight_disruption", "retraining"])
+step = Step("daily", Days.one(date.fromisoformat(sys.argv[1])))
+print(platform.run(platform.workload("flight_disruption"), step, only=[key]))
+"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +85,21 @@ class Tried:
     home: Home
     once: dict[str, pl.DataFrame]
     again: dict[str, pl.DataFrame]
-    replayed: str
+    ticks: tuple[str, str]
+
+
+def ran(home: Home, program: str, *arguments: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WARRANT_", "DAGSTER_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env=clean | {"WARRANT_HOME": str(home.folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def rows(home: Home) -> dict[str, pl.DataFrame]:
@@ -66,9 +118,10 @@ def tried(copied: Callable[[str], Home]) -> Tried:
     asked = Asking(FIRST, Answer.ASKED, ("harm",), RECENT, {"expected": 12000.0}, "It is retrained: said so.")
     with store.opened(home.settings) as ledger:
         asking.said(ledger, NAME, asked, NOW)
+    before = ran(home, TICK)
     done = home.replay(str(SECOND), str(SECOND))
     assert done.returncode == 0, done.stderr
-    return Tried(home, found[0], found[1], done.stderr)
+    return Tried(home, found[0], found[1], (before, ran(home, TICK)))
 
 
 def test_a_day_that_is_run_again_comes_to_the_same_bytes(tried: Tried) -> None:
@@ -88,16 +141,12 @@ def test_a_channel_goes_on_from_the_day_before(tried: Tried) -> None:
 
 
 def test_what_was_asked_for_is_trained_before_its_day_from_the_window_that_was_chosen(tried: Tried) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WARRANT_", "DAGSTER_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", LEARNED_FROM, SECOND.isoformat()],
-        cwd=ROOT,
-        env=clean | {"WARRANT_HOME": str(tried.home.folder), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip().endswith("the window recent")
+    assert ran(tried.home, LEARNED_FROM, SECOND.isoformat()).endswith("the window recent")
+
+
+def test_the_sensor_asks_for_what_was_not_trained_once(tried: Tried) -> None:
+    assert tried.ticks[0].endswith("flight_disruption asked as of 2013-01-13, 0: 2013-01-13")
+    assert tried.ticks[1].endswith("No model of flight_disruption is asked for that was not trained.")
 
 
 def test_the_command_says_what_is_known_and_what_came_of_what_was_asked(tried: Tried) -> None:
@@ -113,3 +162,18 @@ def test_the_command_says_what_is_known_and_what_came_of_what_was_asked(tried: T
     refused = tried.home.warrant("drift", "show", "--workload", NAME, "--day", "2013-02-01")
     assert refused.returncode == 1
     assert "Nothing is known about drift of flight_disruption on 2013-02-01" in refused.stderr
+
+
+def test_an_alarm_has_a_model_of_the_past_decide_the_days_since_and_what_that_came_to_is_said(tried: Tried) -> None:
+    assert ran(tried.home, LOOKED_INTO, SECOND.isoformat()).endswith("None")
+    with store.opened(tried.home.settings) as ledger:
+        [_, said] = asking.askings(ledger, NAME)
+    assert (said.day, said.causes) == (SECOND, ("harm",))
+    [window] = said.worth["tried"]
+    assert window["window"] == "all"
+    assert window["days"] >= 2
+    assert said.worth["decision"] == {Answer.ASKED: "retrain", Answer.DECLINED: "keep"}[said.answer]
+    assert "a model of the window all would have saved" in said.says
+    assert ran(tried.home, LOOKED_INTO, SECOND.isoformat()).endswith("None")
+    with store.opened(tried.home.settings) as ledger:
+        assert len(asking.askings(ledger, NAME)) == 2, "said once"
