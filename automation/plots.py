@@ -129,8 +129,11 @@ def lines(days: Sequence[date], series: Mapping[str, Sequence[float]], title: st
     values = [value for told in series.values() for value in told if math.isfinite(value)]
     at = [float(day.toordinal()) for day in days]
     low, high = min([0.0, *values]), max([0.0, *values])
-    rows = math.ceil(len(series) / 4) if len(series) > 1 else 0
-    field = _Field(title, (min(at, default=0), max(at, default=0)), (low, high), width=640, height=240, legend=rows)
+    columns = _columns(series, width=640)
+    rows = math.ceil(len(series) / columns) if len(series) > 1 else 0
+    height = 240 + 16 * max(0, rows - 2)
+    across = min(at, default=0), max(at, default=0)
+    field = _Field(title, across, (low, high), width=640, height=height, legend=rows, columns=columns)
     drawn = list(field.frame("", label, (str(min(days)), str(max(days))) if days else ("", "")))
     for (name, told), color, nth in zip(series.items(), _again(COLORS), count()):
         drawn.append(field.line(at, list(told), color, dots=len(days) < 40))
@@ -207,6 +210,7 @@ class _Field:
     height: int
     legend: int = 0  # rows of names below
     top: int = 0
+    columns: int = 4  # names in a row of the legend
 
     def x(self, value: float) -> float:
         low, high = self.across
@@ -257,11 +261,19 @@ class _Field:
 
     def named(self, nth: int, name: str, color: str) -> tuple[str, str]:
         """The entry of a series in the legend."""
-        x, y = 64 + (nth % 4) * (self.width - 80) / 4, self.top + self.height - 16 * self.legend + 16 * (nth // 4) + 6
+        row, column = divmod(nth, self.columns)
+        x = 64 + column * (self.width - 80) / self.columns
+        y = self.top + self.height - 16 * self.legend + 16 * row + 6
         return (
             f'<rect x="{x:.1f}" y="{y - 8:.1f}" width="10" height="8" fill="{color}"/>',
             _text(x + 14, y, "start", name),
         )
+
+
+def _columns(names: Iterable[str], width: int) -> int:
+    """How many names have room beside each other in a legend: four at most."""
+    longest = max(map(len, names), default=1)
+    return max(1, min(4, int((width - 80) / (LETTER * longest + 20))))
 
 
 def _round_numbers(low: float, high: float) -> Iterator[float]:

@@ -6,6 +6,7 @@ are served one by one in the order given; each sees what others used and what th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,8 @@ def choose(
 ) -> Choice:
     """The least costly open action that the limits leave each case, the cases served one by one in ``order``.
 
-    Equal costs go to the action named first. The safe action is never limited: where it is open, it is left.
+    A place in a limit that is worth something to later cases counts as cost (`tolls`). Equal costs go to the action
+    named first. The safe action is never limited: where it is open, it is left.
 
     Args:
         order: the cases to serve; the others are a person's, and use nothing.
@@ -127,7 +129,7 @@ def _choose(
     ]
     at = uses_of(limits, groups, hours, count)
     usable, prices = actions.usable, actions.prices.tolist()
-    weighed = np.where(usable, actions.costs, np.inf)
+    weighed = np.where(usable, actions.costs + tolls(limits, actions.names, actions.safe)[None, :], np.inf)
     preferred = np.argsort(weighed, axis=1, kind="stable").tolist()
     left = usable.sum(axis=1).tolist()
 
@@ -158,6 +160,11 @@ def _choose(
                 chosen[case] = column
                 break
     return Choice(chosen, wanted, held_back, tuple(turns), {use: units for use, units in total.items() if units})
+
+
+def tolls(limits: Sequence[AnyLimit], names: Sequence[str], safe: str) -> np.ndarray:
+    """What each action must save beside its cost, for the places it takes in the limits: dollars, by action."""
+    return np.array([math.fsum(limit.place for limit in limits if limit.limits(name, safe)) for name in names])
 
 
 def uses_of(

@@ -340,11 +340,24 @@ def _instead(weighed: Weighed, table: Verdicts, choice: Choice, row: int) -> lis
     if cheapest != wanted and table.verdicts[row, cheapest] == Verdict.FORBID.value:
         why = "; ".join(_not_allowing(weighed, table, row, cheapest))
         said.append(f"{_says(declared, cheapest)} would cost least, but is forbidden: {why}")
+    elif cheapest != wanted and np.isfinite(values).all():
+        said += _not_worth_a_place(weighed, cheapest, wanted, row)
     if wanted != PERSON and choice.held_back[row] != NONE:
         limit = declared.limits[int(choice.held_back[row])]
         which = "its limit was reached" if isinstance(limit, Limit) else f"the budget was reached: {limit}"
         said.append(f"{_says(declared, wanted)} would cost least, but {which}")
     return said
+
+
+def _not_worth_a_place(weighed: Weighed, cheapest: int, wanted: int, row: int) -> list[str]:
+    """That the case would take a place which is worth more to later ones."""
+    declared, values = weighed.declared, weighed.expected.values[row]
+    place = float(choices.tolls(declared.limits, weighed.names, declared.safe_action)[cheapest])
+    if wanted == PERSON or place == 0.0 or not weighed.actions.usable[row, cheapest]:
+        return []
+    saves = values[wanted] - values[cheapest]
+    beside = f"saves ${saves:,.0f}, and its place is worth ${place:,.0f} to later cases"
+    return [f"{_says(declared, cheapest)} would cost least, but {beside}"]
 
 
 def switched(weighed: Weighed, choice: Choice, row: int) -> list[str]:

@@ -23,6 +23,7 @@ POOL: list[AnyLimit] = [
     Limit(action="protect", at_most=0, per="carrier"),
     Budget(dollars=0.06),
     Budget(dollars=0.04, actions=("protect",), per="origin"),
+    Limit(action="notify", at_most=2, per="carrier", place=1.0),
 ]
 
 
@@ -92,7 +93,7 @@ def defined(day: Day) -> list[int]:
     for case in day.order:
         chosen[case] = PERSON
         fit = [
-            (day.actions.costs[case, column], column)
+            (day.actions.costs[case, column] + sum(each.place for each in day.limited(column)), column)
             for column in range(3)
             if day.actions.open[case, column]
             and math.isfinite(day.actions.costs[case, column])
@@ -114,6 +115,11 @@ def defined(day: Day) -> list[int]:
     return [chosen.get(case, PERSON) for case in range(len(day.hours))]
 
 
+def roomy(limit: AnyLimit) -> AnyLimit:
+    wide = {"at_most": 10**6} if isinstance(limit, Limit) else {"dollars": 1e9}
+    return limit.model_copy(update=wide)
+
+
 def total(day: Day, choice: Choice) -> dict[Use, int]:
     every = {}
     for case, column in enumerate(choice.chosen):
@@ -128,8 +134,8 @@ def total(day: Day, choice: Choice) -> dict[Use, int]:
 def test_the_choice_is_what_its_definition_says(day: Day) -> None:
     choice = day.chosen()
     assert choice.chosen.tolist() == defined(day)
-    # Without limits, each case gets what it wants.
-    unlimited = Day(day.actions, day.order, [], day.groups, day.hours, {})
+    # With room for all, each case gets what it wants; what a place is worth is asked of it all the same.
+    unlimited = Day(day.actions, day.order, [roomy(limit) for limit in day.limits], day.groups, day.hours, {})
     assert choice.wanted.tolist() == unlimited.chosen().chosen.tolist() == defined(unlimited)
     assert ((choice.held_back != NONE) == (choice.chosen != choice.wanted)).all()
     for case, number in enumerate(choice.held_back):
@@ -216,6 +222,21 @@ def test_a_budget_counts_dollars_and_the_safe_action_is_outside_it() -> None:
     assert choice.chosen.tolist() == [2] * 3 + [1] * 4 + [0] * 3
     assert choice.uses == {Use("cents for all actions every day", None, WHOLE_DAY): 4_000}
     assert choice.turns_as_data()[3] == {"cents for all actions every day": [[None, {"day": 3_600}]]}
+
+
+def test_a_place_goes_to_a_case_that_it_saves_more_than_it_is_worth_to_later_ones() -> None:
+    saves = [1.0, 5.0, 1.5, 9.0, 7.0, 2.0]
+    costs = np.array([[10.0, 9.5, 9.5 - each] for each in saves])
+    actions = Actions(NAMES, SAFE, costs, np.ones((6, 3), int), np.ones((6, 3), bool))
+    origin = {"origin": ["EWR"] * 6}
+    first = Limit(action="protect", at_most=2, per="origin")
+    assert choose(actions, range(6), [first], origin, None, {}).chosen.tolist() == [2, 2, 1, 1, 1, 1]
+    worth = Limit(action="protect", at_most=2, per="origin", place=5.0)
+    choice = choose(actions, range(6), [worth], origin, None, {})
+    # The fifth of them saves what a place is worth and no more: it goes to the action named first.
+    assert choice.chosen.tolist() == [1, 1, 1, 2, 2, 1]
+    assert choice.wanted.tolist() == choice.chosen.tolist()
+    assert (choice.held_back == NONE).all()
 
 
 def test_an_hours_limit_begins_anew_with_the_hour() -> None:

@@ -179,6 +179,18 @@ def test_a_limit_serves_the_earlier_first_and_at_one_instant_the_lesser_key() ->
     assert [row["status"] for row in rows] == [AUTOMATED] * 4
 
 
+def test_a_case_that_a_place_saves_less_than_it_is_worth_leaves_it_and_the_reason_says_so() -> None:
+    [alone] = made(small(declared(ACT_PER_PLACE)), Case("a"))
+    expected = json.loads(alone["expected_costs"])
+    saves = expected["tell"] - expected["act"]
+    for place, action in ((saves - 1, "act"), (saves + 1, "tell")):
+        [row] = made(small(declared({**ACT_PER_PLACE, "place": round(place, 2)})), Case("a"))
+        assert row["action"] == action
+        beside = f"saves ${saves:,.0f}, and its place is worth ${place:,.0f} to later cases"
+        why = f"act for them would cost least, but {beside}"
+        assert (why in row["reasons"]) == (action == "tell")
+
+
 def test_what_others_used_is_not_there_to_take() -> None:
     policy = small(declared(ACT_PER_PLACE))
     use = Use("act per place every day", "P", WHOLE_DAY)

@@ -6,6 +6,7 @@ import base64
 import math
 import re
 from datetime import date, timedelta
+from itertools import pairwise
 from xml.etree import ElementTree as Xml
 
 import numpy as np
@@ -108,3 +109,15 @@ def test_whiskers_span_their_intervals_and_those_beyond_the_margin_are_orange() 
     assert bad[0] - unbounded[0] == pytest.approx(bad[1] - bad[0], abs=0.2)
     assert bad[1] == unbounded[1]
     assert {"bad", "open", "Slices", "worse"} <= set(texts(svg))
+
+
+def test_long_names_of_series_have_room_beside_each_other() -> None:
+    names = [f"{'long_' * 5}name_{number}" for number in range(5)]
+    svg = plots.lines(DAYS, {name: [1.0] * 5 for name in names}, "Title", "rows")
+    named = [each for each in drawn(svg, "text") if each.get("text-anchor") == "start"]
+    at = sorted((float(each["y"]), float(each["x"])) for each in named)[-5:]
+    for (y, x), (other_y, other_x) in pairwise(at):
+        assert other_y > y or other_x - x > plots.LETTER * len(names[0])
+    assert float(drawn(svg, "svg")[0]["height"]) > at[-1][0]
+    few = plots.lines(DAYS, {"a": [1.0] * 5, "b": [2.0] * 5}, "Title", "rows")
+    assert 'height="240"' in few

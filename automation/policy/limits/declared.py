@@ -3,6 +3,7 @@
 limits:
   - {action: protect, at_most: 60, per: origin}
   - {action: notify, at_most: 20, per: origin, every: hour}
+  - {action: rebook, at_most: 30, per: origin, place: 250.0}
   - {dollars: 50000, every: day, actions: [notify, protect]}
 """
 
@@ -35,12 +36,18 @@ class _Declared(BaseModel):
 
 
 class Limit(_Declared):
-    """At most so many cases an hour or a day may get an action for each value of a column, in the order given."""
+    """At most so many cases an hour or a day may get an action for each value of a column, in the order given.
+
+    ``place``: dollars that a place is worth to later cases. A case takes one only where that saves more than this
+    beside the next best action; otherwise places go to whoever comes first (a bid price: Talluri and van Ryzin, The
+    Theory and Practice of Revenue Management, 2004).
+    """
 
     action: str
     at_most: int = Field(ge=0, strict=True)
     per: str
     every: Every = Every.DAY
+    place: float = Field(default=0.0, ge=0, le=_CENTS_LARGEST / 100, allow_inf_nan=False)
 
     @property
     def key(self) -> str:
@@ -59,7 +66,8 @@ class Limit(_Declared):
         return 1
 
     def __str__(self) -> str:
-        return f"at most {self.at_most} {self.action} {self.every.says} per {self.per}"
+        worth = f", each where it saves more than ${self.place:,.2f}" if self.place else ""
+        return f"at most {self.at_most} {self.action} {self.every.says} per {self.per}{worth}"
 
 
 class Budget(_Declared):
@@ -72,6 +80,11 @@ class Budget(_Declared):
     every: Literal[Every.DAY] = Every.DAY
     actions: tuple[str, ...] | None = Field(default=None, min_length=1)
     per: str | None = None
+
+    @property
+    def place(self) -> float:
+        """A budget has no places."""
+        return 0.0
 
     @field_validator("dollars")
     @classmethod

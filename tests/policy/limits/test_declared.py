@@ -28,6 +28,8 @@ def test_a_limit_is_told_from_a_budget_by_what_it_says() -> None:
         {"action": "protect", "at_most": True, "per": "origin"},
         {"action": "protect", "at_most": "60", "per": "origin"},
         {"action": "protect", "at_most": 60},
+        {"action": "protect", "at_most": 60, "per": "origin", "place": -1.0},
+        {"dollars": 5, "place": 1.0},
         {"action": "protect", "at_most": 60, "per": "origin", "every": "week"},
         {"action": "protect", "at_most": 60, "per": "origin", "dollars": 5},
         {"dollars": 1.005},
