@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STATE = {
     "digest": pl.String,
     "since": pl.Date,
-    "state": pl.Binary,
+    "state": pl.String,
     "alarm": pl.Boolean,
     "says": pl.String,
     "evidence": pl.String,
@@ -49,7 +49,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Kept:
-    """A channel at the end of a day. ``evidence`` is what its plot is drawn from."""
+    """A channel at the end of a day. ``state`` is text in UTF-8, and ``evidence`` what its plot is drawn from."""
 
     watched: Watched
     day: date
@@ -64,7 +64,7 @@ def keep(lake: Lakehouse, workload: str, table: str, kept: Kept) -> None:
     row = {
         "digest": kept.watched.digest,
         "since": kept.watched.since,
-        "state": kept.state,
+        "state": kept.state.decode(),
         "alarm": kept.alarm,
         "says": kept.says,
         "evidence": canonical(list(kept.evidence)).decode(),
@@ -97,7 +97,7 @@ def history(lake: Lakehouse, workload: str, table: str, days: Days) -> list[Kept
     if not lake.exists(workload, table):
         return []
     rows = lake.read(workload, table, days, [name for name in STATE if name != "state"])
-    return _told(rows.with_columns(state=pl.lit(b"")).sort(DAY))
+    return _told(rows.with_columns(state=pl.lit("")).sort(DAY))
 
 
 def _told(rows: pl.DataFrame) -> list[Kept]:
@@ -105,7 +105,7 @@ def _told(rows: pl.DataFrame) -> list[Kept]:
         Kept(
             Watched(row["digest"], row["since"]),
             row[DAY],
-            row["state"],
+            row["state"].encode(),
             row["alarm"],
             row["says"],
             json.loads(row["evidence"]),

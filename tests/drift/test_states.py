@@ -16,7 +16,7 @@ CHAMPION = Watched("a" * 64, date(2013, 3, 1))
 TABLE = "input_drift"
 
 
-def kept(day: date, watched: Watched = CHAMPION, state: bytes = b"\x00state") -> Kept:
+def kept(day: date, watched: Watched = CHAMPION, state: bytes = b"{}") -> Kept:
     return Kept(watched, day, state, day.day % 2 == 0, "in words", [{"feature": "wind", "log10": 0.5}])
 
 
