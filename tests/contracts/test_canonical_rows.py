@@ -2,6 +2,8 @@
 
 import datetime as dt
 import decimal
+import json
+import math
 import zoneinfo
 
 import polars as pl
@@ -74,6 +76,74 @@ def test_a_row_kept_as_json_comes_back_as_it_was_and_is_judged_the_same(frame: p
     first, second = enforce(frame, PARCEL_CONTRACT), enforce(back, PARCEL_CONTRACT)
     assert first.quarantined.equals(second.quarantined)
     assert first.valid.equals(second.valid)
+
+
+def read_one_by_one(texts: list[str], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """The frame, read by Python's own reader and restored value by value."""
+    read = [json.loads(text) for text in texts]
+    restored = canonical_json._restored
+    return pl.DataFrame(
+        [
+            pl.Series(name, [restored(row.get(name), dtype) for row in read], dtype=dtype)
+            for name, dtype in schema.items()
+        ]
+    )
+
+
+# What a row may hold in place of what its type says. Of some types polars panics then: they are left out, or given no
+# number.
+ODD = [None, True, [1], "", "x", "NaN", "-Infinity", "1.5", "nan", "2013-01-01", "2013-01-01T00:00:00Z", "0a", "\ud800"]
+NUMBERS = [0, -1, 5, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, 10**400, 0.1, -0.0, 5e-324, 1e308, math.nan, math.inf]
+NESTED_OR_PANICS = {"list", "array", "struct", "nothing", "duration", "decimal"}
+PLAIN = {name: TYPES[name] for name in TYPES if name not in NESTED_OR_PANICS}
+REFUSED = (TypeError, ValueError, ArithmeticError, pl.exceptions.PolarsError)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_rows_are_read_fast_to_the_frame_that_they_are_read_to_one_by_one(data: st.DataObject) -> None:
+    """Whatever the rows hold, of columns that are missing or not asked for, too; what is refused is refused by both."""
+    names = data.draw(st.lists(st.sampled_from(sorted(PLAIN)), unique=True, min_size=1, max_size=2))
+    schema = {name: PLAIN[name][0] for name in names}
+    usual = {name: pl.DataFrame({name: data.draw(PLAIN[name][1])}, schema={name: PLAIN[name][0]}) for name in names}
+    spelt = {name: json.loads(canonical_json.rows(usual[name])[0])[name] for name in names}
+    odd = {name: ODD if schema[name].is_temporal() else [*ODD, *NUMBERS] for name in names}
+    values = {name: st.just(spelt[name]) | st.sampled_from(odd[name]) for name in names}
+    row = st.fixed_dictionaries({}, optional={**values, "another": st.sampled_from([*ODD, *NUMBERS])})
+    texts = [json.dumps(each) for each in data.draw(st.lists(row, max_size=3))]
+    try:
+        expected = read_one_by_one(texts, schema)
+    except REFUSED:
+        with pytest.raises(REFUSED):
+            canonical_json.frame(texts, schema)
+        return
+    found = canonical_json.frame(texts, schema)
+    assert found.schema == expected.schema
+    assert found.equals(expected, null_equal=True)
+    assert str(found.rows()) == str(expected.rows()), "down to the sign of zero"
+
+
+def test_numbers_are_read_as_they_are_spelt() -> None:
+    spelt = [
+        "1",
+        "-0.0",
+        "5e-324",
+        "1e400",
+        "9007199254740993",
+        "1" * 30,
+        '"NaN"',
+        '"-Infinity"',
+        '"1.5"',
+        "NaN",
+        "null",
+    ]
+    texts = ["{}", *(f'{{"b":[1],"a":{one}}}' for one in spelt)]
+    found = canonical_json.frame(texts, {"a": pl.Float64()})["a"].to_list()
+    expected = [None, 1.0, -0.0, 5e-324, math.inf, 2.0**53, float("1" * 30), math.nan, -math.inf, 1.5, math.nan, None]
+    assert str(found) == str(expected)
+    for columns, schema in (('"a":1.5', {"a": pl.Int64()}), ('"a":1', {"a": pl.String()})):
+        with pytest.raises(TypeError):
+            canonical_json.frame(["{" + columns + "}"], schema)
 
 
 def test_a_missing_column_and_a_column_of_nulls_are_told_apart() -> None:
