@@ -4,7 +4,7 @@ What to run next is decided by a pure function over plain data, `next_days`.
 """
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 import dagster as dg
 from dagster._utils.warnings import disable_dagster_warnings
@@ -15,7 +15,7 @@ from automation.settings import settings
 from automation.workload import Source, Workload
 
 SECONDS_BETWEEN_LOOKS = 60
-# How often a run is begun that judges a version, and does not come to its end.
+# How often a run for a thing is begun that does not come to its end.
 ATTEMPTS = 3
 
 
@@ -125,17 +125,8 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
         if not found:
             return dg.SkipReason(f"Every version of {workload.spec.model.name} is known.")
         discovery.announce(context.instance, workload, found)
-        # A run key is run once, so that a version has one run; one that did not come to its end is tried again.
-        attempts = {each: _failed_runs(context.instance, jobs.submitted.name, str(each)) for each in found}
-        return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(run_key=f"{workload.name} version {each}, {count}", partition_key=str(each))
-                for each, count in attempts.items()
-                if count < ATTEMPTS
-            ],
-            skip_reason=None
-            if min(attempts.values()) < ATTEMPTS
-            else f"The runs of {', '.join(map(str, attempts))} failed {ATTEMPTS} times each: run them by hand.",
+        return _once_each(
+            context.instance, jobs.submitted.name, f"{workload.name} version", [str(each) for each in found]
         )
 
     @dg.sensor(
@@ -157,18 +148,7 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
         ]
         if not found:
             return dg.SkipReason(f"No model of {workload.name} is asked for that was not trained.")
-        # As for versions that others registered: one run, and another where it did not come to its end.
-        attempts = {each: _failed_runs(context.instance, jobs.retrain.name, each) for each in found}
-        return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(run_key=f"{workload.name} asked as of {each}, {count}", partition_key=each)
-                for each, count in attempts.items()
-                if count < ATTEMPTS
-            ],
-            skip_reason=None
-            if min(attempts.values()) < ATTEMPTS
-            else f"The runs as of {', '.join(attempts)} failed {ATTEMPTS} times each: run them by hand.",
-        )
+        return _once_each(context.instance, jobs.retrain.name, f"{workload.name} asked as of", found)
 
     # Whether a gate holds, a waiver of it included, is for our code to say: so the conditions are evaluated by it.
     with disable_dagster_warnings():
@@ -183,15 +163,26 @@ def build(workload: Workload, jobs: Jobs) -> list[dg.SensorDefinition]:
     return [new_data, model_aliases, submitted_models, *asked, automation]
 
 
-def _failed_runs(instance: dg.DagsterInstance, job: str, partition: str) -> int:
-    """How many runs of a job for a partition did not come to their end."""
-    return instance.get_runs_count(
-        dg.RunsFilter(
-            job_name=job,
-            tags={"dagster/partition": partition},
-            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+def _once_each(instance: dg.DagsterInstance, job: str, what: str, partitions: Sequence[str]) -> dg.SensorResult:
+    """Requests a run of a job for each partition, called ``what`` with it in the run's key: a key is run once. One that
+    did not come to its end is tried again, `ATTEMPTS` times in all."""
+    failed = {
+        each: instance.get_runs_count(
+            dg.RunsFilter(
+                job_name=job,
+                tags={"dagster/partition": each},
+                statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+            )
         )
-    )
+        for each in partitions
+    }
+    requests = [
+        dg.RunRequest(run_key=f"{what} {each}, {count}", partition_key=each)
+        for each, count in failed.items()
+        if count < ATTEMPTS
+    ]
+    given_up = f"Each of these runs failed {ATTEMPTS} times, run it by hand: {what} {', '.join(failed)}."
+    return dg.SensorResult(run_requests=requests, skip_reason=None if requests else given_up)
 
 
 def _fed(workload: Workload) -> Mapping[str, str]:
