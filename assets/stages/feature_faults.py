@@ -8,7 +8,7 @@ from assets.stages.drift import FEATURE_FAULTS, decided_days, table_of
 from automation import gates
 from automation.drift import states
 from automation.drift.inputs.faults import CONVERSIONS, Usual
-from automation.drift.states import Kept, Watched
+from automation.drift.states import Kept, Watched, plan_digest
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.workload import Stage, Workload
 
@@ -30,7 +30,7 @@ def _feature_faults(workload: Workload) -> dg.AssetsDefinition:
         column.name: column.unit for column in vector.columns if column.name in features and column.unit in CONVERSIONS
     }
     # What is usual is so whoever decides.
-    nobody = Watched("", workload.calendar.start)
+    nobody = Watched("", workload.calendar.start, plan_digest({"features": list(features), "units": units}))
 
     @gates.gated_asset(
         **declared(

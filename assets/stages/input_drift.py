@@ -59,6 +59,7 @@ def _input_drift(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
     def input_drift(context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource):
         day, lake = run_days(context).first, lakehouse.open()
         days, change = decided_days(lake, workload, models.settings), decided_by(models, workload, day)
+        watched = Watched.of(change, plan.inputs)
         inputs = _inputs(lake, workload, days, change, plan, day)
         says = inputs_say(inputs)
         told = [
@@ -69,14 +70,14 @@ def _input_drift(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
         ]
         alarm = bool(inputs.rejected)
         state = kept.as_bytes(inputs)
-        states.keep(lake, workload.name, INPUT_DRIFT, Kept(Watched.of(change), day, state, alarm, says, told))
+        states.keep(lake, workload.name, INPUT_DRIFT, Kept(watched, day, state, alarm, says, told))
         moved = _movers(lake, workload, days, change, inputs, models.settings, day) if alarm else ()
         yield dg.MaterializeResult(
             metadata={
                 "says": says,
                 "watched since": change.as_of.isoformat(),
                 "inputs that changed": len(inputs.rejected),
-                **_evidence_plot(shown(lake, workload, INPUT_DRIFT, day), Watched.of(change), plan),
+                **_evidence_plot(shown(lake, workload, INPUT_DRIFT, day), watched, plan),
                 **table_of("movers", [{"feature": each.feature, "says": each.says} for each in moved]),
                 **{f"then and now, {each.feature}": image(chart.then_and_now(each)) for each in moved[:MOVERS_DRAWN]},
             }
@@ -94,7 +95,7 @@ def _inputs(
     lake: Lakehouse, workload: Workload, days: DecidedDays, change: Change, plan: DriftPlan, day: date
 ) -> Inputs:
     """The inputs under watch at the end of the day."""
-    had = states.before(lake, workload.name, INPUT_DRIFT, Watched.of(change), day)
+    had = states.before(lake, workload.name, INPUT_DRIFT, Watched.of(change, plan.inputs), day)
     if had is not None:
         inputs = kept.of_bytes(had.state, plan.inputs)
     else:

@@ -60,7 +60,8 @@ def _estimated_performance(workload: Workload, plan: DriftPlan) -> dg.AssetsDefi
     ) -> dg.MaterializeResult:
         day, lake = run_days(context).first, lakehouse.open()
         days, change = decided_days(lake, workload, models.settings), decided_by(models, workload, day)
-        had = states.before(lake, workload.name, ESTIMATED_PERFORMANCE, Watched.of(change), day)
+        watched = Watched.of(change, plan.proxy)
+        had = states.before(lake, workload.name, ESTIMATED_PERFORMANCE, watched, day)
         watch = proxy_watch.started(plan.proxy) if had is None else proxy_state.of_bytes(had.state, plan.proxy)
         first = change.as_of if watch.estimated_to is None else watch.estimated_to + timedelta(days=1)
         none = pl.DataFrame(schema={"case_key": pl.String, "label": pl.Boolean})
@@ -78,7 +79,7 @@ def _estimated_performance(workload: Workload, plan: DriftPlan) -> dg.AssetsDefi
             lake,
             workload.name,
             ESTIMATED_PERFORMANCE,
-            Kept(Watched.of(change), day, proxy_state.as_bytes(watch), asks, watch.says, told),
+            Kept(watched, day, proxy_state.as_bytes(watch), asks, watch.says, told),
         )
         return dg.MaterializeResult(
             metadata={
@@ -125,7 +126,8 @@ def _realised_harm(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
     def realised_harm(context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource):
         day, lake = run_days(context).first, lakehouse.open()
         days, change = decided_days(lake, workload, models.settings), decided_by(models, workload, day)
-        had = states.before(lake, workload.name, REALISED_HARM, Watched.of(change), day)
+        watched = Watched.of(change, plan.harm)
+        had = states.before(lake, workload.name, REALISED_HARM, watched, day)
         watch = harm_watch.started(plan.harm) if had is None else harm_state.of_bytes(had.state, plan.harm)
         for cohort in days.mature(watch.next_day or change.as_of, day, plan.harm.wait_days):
             watch = watch.after(cohort, day)
@@ -141,14 +143,14 @@ def _realised_harm(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
             if each.day is not None
         ]
         alarm = watch.alarm is not None
-        kept_now = Kept(Watched.of(change), day, harm_state.as_bytes(watch), alarm, watch.says, told)
+        kept_now = Kept(watched, day, harm_state.as_bytes(watch), alarm, watch.says, told)
         states.keep(lake, workload.name, REALISED_HARM, kept_now)
         yield dg.MaterializeResult(
             metadata={
                 "says": watch.says,
                 "watched since": change.as_of.isoformat(),
                 "outcomes until": str(watch.day or "none yet"),
-                **_harm_plot(shown(lake, workload, REALISED_HARM, day), Watched.of(change)),
+                **_harm_plot(shown(lake, workload, REALISED_HARM, day), watched),
             }
         )
         yield from gates.record(

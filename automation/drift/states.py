@@ -1,11 +1,12 @@
 """What a channel of drift knew at the end of each day: a row a day in a table of its own.
 
 A day goes on from the row of the day before, and its own row is replaced as a whole: so a day that was killed, or is
-run again, comes to the same. A champion that is new is watched anew.
+run again, comes to the same. A champion that is new is watched anew, and so is any by a plan that was changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,13 +19,16 @@ from automation.lakehouse import DAY, Lakehouse
 from automation.ledger.canonical import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pydantic import BaseModel
 
     from automation.rollout.machine import Change
 
 STATE = {
     "digest": pl.String,
     "since": pl.Date,
+    "plan": pl.String,
     "state": pl.String,
     "alarm": pl.Boolean,
     "says": pl.String,
@@ -37,14 +41,23 @@ GAP_DAYS = 14
 
 @dataclass(frozen=True)
 class Watched:
-    """Whom a channel watches: a champion's content, since the day on which it began to decide."""
+    """Whom a channel watches: a champion's content, since the day on which it began to decide, and by which plan.
+
+    Error rates hold for one plan from its start, so that what was known under another is not gone on from.
+    """
 
     digest: str
     since: date
+    plan: str
 
     @classmethod
-    def of(cls, change: Change) -> Watched:
-        return cls(change.champion.digest, change.as_of)
+    def of(cls, change: Change, plan: BaseModel) -> Watched:
+        return cls(change.champion.digest, change.as_of, plan_digest(plan.model_dump(mode="json")))
+
+
+def plan_digest(plan: Mapping[str, Any]) -> str:
+    """What tells a channel's plan from others."""
+    return hashlib.sha256(canonical(plan)).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ def keep(lake: Lakehouse, workload: str, table: str, kept: Kept) -> None:
     row = {
         "digest": kept.watched.digest,
         "since": kept.watched.since,
+        "plan": kept.watched.plan,
         "state": kept.state.decode(),
         "alarm": kept.alarm,
         "says": kept.says,
@@ -74,12 +88,11 @@ def keep(lake: Lakehouse, workload: str, table: str, kept: Kept) -> None:
 
 
 def before(lake: Lakehouse, workload: str, table: str, watched: Watched, day: date) -> Kept | None:
-    """The newest row before ``day`` of the same champion; None if it is watched for the first time."""
+    """The newest row before ``day`` of the same champion and plan; None if it is watched for the first time."""
     if not lake.exists(workload, table):
         return None
     for days in (Days.one(day - timedelta(days=1)), Days(day - timedelta(days=GAP_DAYS), day - timedelta(days=2))):
-        rows = lake.read(workload, table, days).sort(DAY)
-        found = [each for each in _told(rows) if each.watched == watched]
+        found = [each for each in _told(lake, workload, table, days, STATE) if each.watched == watched]
         if found:
             return found[-1]
     return None
@@ -89,26 +102,30 @@ def on(lake: Lakehouse, workload: str, table: str, day: date) -> Kept | None:
     """The row of a day."""
     if not lake.exists(workload, table):
         return None
-    return next(iter(_told(lake.read(workload, table, Days.one(day)))), None)
+    return next(iter(_told(lake, workload, table, Days.one(day), STATE)), None)
 
 
 def history(lake: Lakehouse, workload: str, table: str, days: Days) -> list[Kept]:
     """The rows of ``days``, in order, without their states."""
     if not lake.exists(workload, table):
         return []
-    rows = lake.read(workload, table, days, [name for name in STATE if name != "state"])
-    return _told(rows.with_columns(state=pl.lit("")).sort(DAY))
+    return _told(lake, workload, table, days, [name for name in STATE if name != "state"])
 
 
-def _told(rows: pl.DataFrame) -> list[Kept]:
+def _told(lake: Lakehouse, workload: str, table: str, days: Days, names: Collection[str]) -> list[Kept]:
+    """The rows, in order; what is not among the names is empty."""
+    there = lake.columns(workload, table)
+    rows = lake.read(workload, table, days, [name for name in names if name in there])
+    # Rows from before plans were told apart have none, which is another than any.
+    rows = rows.with_columns(pl.lit("").alias(name) for name in STATE if name not in rows.columns)
     return [
         Kept(
-            Watched(row["digest"], row["since"]),
+            Watched(row["digest"], row["since"], row["plan"] or ""),
             row[DAY],
             row["state"].encode(),
             row["alarm"],
             row["says"],
             json.loads(row["evidence"]),
         )
-        for row in rows.iter_rows(named=True)
+        for row in rows.sort(DAY).iter_rows(named=True)
     ]

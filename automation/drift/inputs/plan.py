@@ -1,4 +1,4 @@
-"""How a model's inputs are watched. It does not change while they are."""
+"""How a model's inputs are watched. Changed, they are watched anew."""
 
 from __future__ import annotations
 
