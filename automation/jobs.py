@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DELIVERIES, ONLINE_FEATURES, FEATURE_STATISTICS = "deliveries", "online_features", "feature_statistics"
 MODEL_ALIASES = "model_aliases"
 CANDIDATE_MODEL = "candidate_model"
+RETRAINING = "retraining"
 SUBMITTED_MODEL, ENTERED_MODEL = "submitted_model", "entered_model"
 
 

@@ -19,7 +19,7 @@ import click
 
 from automation.calendar import Days
 from automation.errors import WarrantError
-from automation.jobs import ONLINE_FEATURES
+from automation.jobs import ONLINE_FEATURES, RETRAINING
 from automation.options import DATE, WORKLOAD
 from automation.schedules import retraining_due
 from automation.workload import Delivery
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from automation.workload import Workload
 
 FEATURE_VIEWS, LAST_ASSET = "feature_views", "decision_quality"
-# What nothing of a day comes after: with these, all of it is there.
+# What nothing of a day comes after: with these (and retraining, where drift is watched), all of it is there.
 LAST_ASSETS = (LAST_ASSET, "data_quality", "shadow_decisions", "model_rollout")
-# Of a workload that is watched for drift, this too.
-LAST_OF_DRIFT = "retraining"
 EVERY_EVENT_OF_A_RANGE = "1000"
 REPLAYED = "warrant/replayed"
 
@@ -189,7 +187,7 @@ class Platform:
             history=frozenset.intersection(*map(partitions, derived)) - held_raw - stale.derived,
             champions=partitions("champion"),
             days=frozenset.intersection(
-                *map(partitions, LAST_ASSETS if spec.drift is None else (*LAST_ASSETS, LAST_OF_DRIFT))
+                *map(partitions, LAST_ASSETS if spec.drift is None else (*LAST_ASSETS, RETRAINING))
             )
             - held_raw
             - held([ONLINE_FEATURES, "scores", "decisions", "outcomes"])

@@ -39,7 +39,7 @@ import polars as pl
 from automation.calendar import Days
 from automation.drift.inputs.faults import CONVERSIONS, Usual
 from automation.drift.inputs.plan import InputPlan
-from automation.drift.inputs.state import Inputs
+from automation.drift.inputs.watch import Inputs
 from automation.lakehouse import DAY
 from benchmarks.pilot_year import FIRST, LAST, ingested
 from benchmarks.process import ROOT, fresh_home, measured

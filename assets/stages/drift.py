@@ -25,8 +25,6 @@ from automation.rollout.machine import Change, rollout
 from automation.settings import Settings
 from automation.workload import Policy, Workload
 
-FEATURE_FAULTS, INPUT_DRIFT = "feature_faults", "input_drift"
-ESTIMATED_PERFORMANCE, REALISED_HARM = "estimated_performance", "realised_harm"
 SHOWN_DAYS = 90
 
 

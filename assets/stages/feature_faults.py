@@ -4,11 +4,11 @@ import dagster as dg
 
 from assets.stages.decisions import DECISIONS
 from assets.stages.declaration import days_before, declared, key, run_days
-from assets.stages.drift import FEATURE_FAULTS, decided_days, table_of
+from assets.stages.drift import decided_days, table_of
 from automation import gates
 from automation.drift import states
 from automation.drift.inputs.faults import CONVERSIONS, Usual
-from automation.drift.states import Kept, Watched, plan_digest
+from automation.drift.states import FEATURE_FAULTS, Kept, Watched, plan_digest
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.workload import Stage, Workload
 

@@ -10,17 +10,18 @@ import polars as pl
 
 from assets.stages.decisions import DECISIONS
 from assets.stages.declaration import days_before, declared, key, run_days
-from assets.stages.drift import INPUT_DRIFT, decided_by, decided_days, reference, shown, table_of
+from assets.stages.drift import decided_by, decided_days, reference, shown, table_of
 from automation import gates
 from automation.calendar import Days
 from automation.drift import states
 from automation.drift.days import DecidedDays
-from automation.drift.inputs import chart, kept
+from automation.drift.inputs import chart
+from automation.drift.inputs import state as input_state
 from automation.drift.inputs.movers import Mover, movers
-from automation.drift.inputs.state import Evidence, Inputs
+from automation.drift.inputs.watch import Evidence, Inputs
 from automation.drift.inputs.words import inputs_say
 from automation.drift.plan import DriftPlan
-from automation.drift.states import Kept, Watched
+from automation.drift.states import INPUT_DRIFT, Kept, Watched
 from automation.lakehouse import Lakehouse
 from automation.plots import image
 from automation.resources import LakehouseResource, ModelRegistryResource
@@ -69,7 +70,7 @@ def _input_drift(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
             if math.isfinite(each.log10)
         ]
         alarm = bool(inputs.rejected)
-        state = kept.as_bytes(inputs)
+        state = input_state.as_bytes(inputs)
         states.keep(lake, workload.name, INPUT_DRIFT, Kept(watched, day, state, alarm, says, told))
         moved = _movers(lake, workload, days, change, inputs, models.settings, day) if alarm else ()
         yield dg.MaterializeResult(
@@ -97,7 +98,7 @@ def _inputs(
     """The inputs under watch at the end of the day."""
     had = states.before(lake, workload.name, INPUT_DRIFT, Watched.of(change, plan.inputs), day)
     if had is not None:
-        inputs = kept.of_bytes(had.state, plan.inputs)
+        inputs = input_state.of_bytes(had.state, plan.inputs)
     else:
         inputs = Inputs.started(plan.inputs, workload.model_features)
         count = plan.inputs.scale_days + plan.inputs.learn_days

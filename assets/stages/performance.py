@@ -9,14 +9,7 @@ import polars as pl
 
 from assets.stages.decisions import DECISIONS
 from assets.stages.declaration import days_before, declared, key, run_days
-from assets.stages.drift import (
-    ESTIMATED_PERFORMANCE,
-    REALISED_HARM,
-    decided_by,
-    decided_days,
-    shown,
-    table_of,
-)
+from assets.stages.drift import decided_by, decided_days, shown, table_of
 from automation import gates
 from automation.calendar import Days
 from automation.drift import states
@@ -26,7 +19,7 @@ from automation.drift.harm import watch as harm_watch
 from automation.drift.plan import DriftPlan
 from automation.drift.proxy import state as proxy_state
 from automation.drift.proxy import watch as proxy_watch
-from automation.drift.states import Kept, Watched
+from automation.drift.states import ESTIMATED_PERFORMANCE, REALISED_HARM, Kept, Watched
 from automation.plots import image, lines
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.workload import Stage, Workload

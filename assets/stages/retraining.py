@@ -15,7 +15,7 @@ import polars as pl
 
 from assets.stages.challengers import rescored
 from assets.stages.declaration import days_before, declared, key, run_days
-from assets.stages.drift import ESTIMATED_PERFORMANCE, FEATURE_FAULTS, INPUT_DRIFT, REALISED_HARM, decided_days
+from assets.stages.drift import decided_days
 from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.scoring import SCORES
 from assets.stages.training import LABEL, fit, labelled_cases
@@ -26,11 +26,13 @@ from automation.drift import asking, states
 from automation.drift.asking import Answer, Asking
 from automation.drift.days import DecidedDays
 from automation.drift.plan import Cause, DriftPlan
+from automation.drift.states import CHANNELS, FEATURE_FAULTS, INPUT_DRIFT, REALISED_HARM
 from automation.drift.triage import Triage, triage
 from automation.drift.worth.backtest import Seams, backtest
 from automation.drift.worth.budget import leave
 from automation.drift.worth.judging import Decision, Worth, judged
 from automation.engines.choice import chosen_engine
+from automation.jobs import RETRAINING
 from automation.lakehouse import Lakehouse
 from automation.ledger import store
 from automation.models import Model
@@ -43,8 +45,6 @@ from automation.rollout.verdicts.pairs import Cohort, paired
 from automation.settings import Settings
 from automation.workload import Stage, Workload
 
-RETRAINING = "retraining"
-
 
 def build(workload: Workload) -> list[dg.AssetsDefinition]:
     plan = workload.spec.drift
@@ -53,7 +53,6 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
 
 def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
     name = workload.name
-    channels = (FEATURE_FAULTS, INPUT_DRIFT, ESTIMATED_PERFORMANCE, REALISED_HARM)
 
     @gates.gated_asset(
         **declared(
@@ -62,7 +61,7 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
             RETRAINING,
             kinds={"postgres"},
             description="Whether a new model is worth its cost, where an alarm asks for one, and what was decided.",
-            deps=[days_before(workload, each, 0) for each in channels],
+            deps=[days_before(workload, each, 0) for each in CHANNELS],
             range_runs=False,
         )
     )

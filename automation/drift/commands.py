@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automation.drift import asking, states
+from automation.drift.states import CHANNELS
 from automation.errors import WarrantError
 from automation.lakehouse import DAY, Lakehouse
 from automation.ledger import store
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from automation.drift.states import Kept
     from automation.rollout.machine import Rollout
     from automation.workload import Workload
-
-# In the order in which they are asked: the data first.
-CHANNELS = ("feature_faults", "input_drift", "estimated_performance", "realised_harm")
 
 
 class NotWatchedError(WarrantError):

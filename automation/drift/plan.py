@@ -23,8 +23,8 @@ class Cause(StrEnum):
 
 
 class DriftPlan(BaseModel):
-    """What is watched, and what follows. Where a channel's plan is changed, the champion is watched by it anew, from its
-    first day: error rates hold for one plan.
+    """What is watched, and what follows. If a channel's plan is changed, the champion is watched anew by it, from its
+    first day on: error rates hold for one plan.
 
     - ``causes``: which alarms have it looked into whether retraining is worth its cost; none: nobody retrains but by
       the calendar and by hand.

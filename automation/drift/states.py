@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from automation.rollout.machine import Change
 
+FEATURE_FAULTS, INPUT_DRIFT = "feature_faults", "input_drift"
+ESTIMATED_PERFORMANCE, REALISED_HARM = "estimated_performance", "realised_harm"
+# In the order in which they are asked: the data first.
+CHANNELS = (FEATURE_FAULTS, INPUT_DRIFT, ESTIMATED_PERFORMANCE, REALISED_HARM)
+
 STATE = {
     "digest": pl.String,
     "since": pl.Date,

@@ -11,13 +11,13 @@ from automation.drift import states
 from automation.drift.harm.plan import HarmPlan, Surprise
 from automation.drift.inputs.plan import InputPlan
 from automation.drift.proxy.plan import ProxyPlan
-from automation.drift.states import GAP_DAYS, Kept, Watched
+from automation.drift.states import GAP_DAYS, INPUT_DRIFT, Kept, Watched
 from automation.lakehouse import Lakehouse
 from automation.rollout.machine import Champion, Change, Kind
 
 DAY = date(2013, 3, 10)
 CHAMPION = Watched("a" * 64, date(2013, 3, 1), "0123456789ab")
-TABLE = "input_drift"
+TABLE = INPUT_DRIFT
 
 
 def kept(day: date, watched: Watched = CHAMPION, state: bytes = b"{}") -> Kept:

@@ -17,7 +17,7 @@ from automation import database
 from automation.calendar import Days
 from automation.drift import asking
 from automation.drift.asking import Answer, Asking
-from automation.drift.commands import CHANNELS
+from automation.drift.states import CHANNELS
 from automation.drift.worth.plan import Window
 from automation.lakehouse import DAY
 from automation.ledger import store

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from automation.drift.inputs.movers import Mover
     from automation.drift.inputs.plan import InputPlan
-    from automation.drift.inputs.state import Evidence
+    from automation.drift.inputs.watch import Evidence
 
 # So many lines can be told apart, beside the two of what is needed.
 LINES = 6

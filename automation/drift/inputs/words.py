@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from automation.drift.inputs.state import Evidence, Inputs
+    from automation.drift.inputs.watch import Evidence, Inputs
 
 SAID_AT_MOST = 1_000_000
 PARTS = {"values": "its values", "spread": "how its values spread", "missing": "how often it is missing"}

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from automation.drift.proxy.conformal import Conformal, Span
-from automation.drift.proxy.plan import ProxyPlan
 from automation.drift.proxy.watch import MEASURES, ProxyWatch
-from automation.errors import WarrantError
-from automation.ledger.canonical import canonical
+from automation.drift.watch_state import day_of, day_text, restored, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = 1
-
-
-class OtherStateError(WarrantError):
-    """The bytes are not the state of a proxy watch, or of one under another plan."""
+    from automation.drift.proxy.plan import ProxyPlan
 
 
 def as_bytes(watch: ProxyWatch) -> bytes:
     """The state of a watch. The same watch gives the same bytes."""
-    return canonical(
+    return written(
+        watch.plan,
         {
-            "format": FORMAT,
-            "plan": watch.plan.model_dump(mode="json"),
             "past": {name: {**asdict(past), "errors": list(past.errors)} for name, past in watch.past.items()},
             "estimates": {
                 day.isoformat(): {name: asdict(span) for name, span in spans.items()}
                 for day, spans in watch.estimates.items()
             },
-            "estimated_to": watch.estimated_to.isoformat() if watch.estimated_to else None,
-            "judged_to": watch.judged_to.isoformat() if watch.judged_to else None,
+            "estimated_to": day_text(watch.estimated_to),
+            "judged_to": day_text(watch.judged_to),
             "low_days": watch.low_days,
-        }
+        },
     )
 
 
@@ -49,32 +39,19 @@ def of_bytes(content: bytes, plan: ProxyPlan) -> ProxyWatch:
     Raises:
         OtherStateError: it is something else, or was watched under another plan.
     """
-    try:
-        watch = _told(json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise OtherStateError(
-            f"This is not the state of a proxy watch: {error}.", remedy="Give what was kept of the watch, unchanged."
-        ) from error
-    if watch.plan != plan:
-        raise OtherStateError(
-            "The champion's performance has been estimated under another plan.",
-            remedy="Go on under its plan, or start a new watch: intervals learn at one rate.",
-        )
-    return watch
+    return restored(content, plan, lambda told: _watch(told, plan))
 
 
-def _told(told: Mapping[str, Any]) -> ProxyWatch:
-    if told["format"] != FORMAT:
-        raise ValueError(f"its format is {told['format']}")
+def _watch(told: Mapping[str, Any], plan: ProxyPlan) -> ProxyWatch:
     return ProxyWatch(
-        ProxyPlan.model_validate(told["plan"]),
+        plan,
         {name: _past(told["past"][name]) for name in MEASURES},
         {
             date.fromisoformat(day): {name: Span(**spans[name]) for name in MEASURES if name in spans}
             for day, spans in sorted(told["estimates"].items())
         },
-        date.fromisoformat(told["estimated_to"]) if told["estimated_to"] else None,
-        date.fromisoformat(told["judged_to"]) if told["judged_to"] else None,
+        day_of(told["estimated_to"]),
+        day_of(told["judged_to"]),
         int(told["low_days"]),
     )
 

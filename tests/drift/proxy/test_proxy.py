@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from automation.drift.proxy.conformal import Conformal, Span
 from automation.drift.proxy.expected import expected_auc, realised_auc
 from automation.drift.proxy.plan import ProxyPlan
-from automation.drift.proxy.state import OtherStateError, as_bytes, of_bytes
+from automation.drift.proxy.state import as_bytes, of_bytes
 from automation.drift.proxy.watch import AUC, DOLLARS, Ask, NotEstimatedError, ProxyWatch, started
+from automation.drift.watch_state import OtherStateError
 from automation.rollout.verdicts.pairs import Cohort
 from tests.drift.harm.days import FIRST, cohort, days
 

@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from automation.drift.inputs import betting, chart, kept
+from automation.drift.inputs import betting, chart
 from automation.drift.inputs.plan import InputPlan
-from automation.drift.inputs.state import Inputs, MissingFeatureError, NotInOrderError
+from automation.drift.inputs.state import as_bytes, of_bytes
+from automation.drift.inputs.watch import Inputs, MissingFeatureError, NotInOrderError
 from automation.drift.inputs.words import inputs_say
+from automation.drift.watch_state import OtherStateError
 
 FIRST = date(2020, 1, 1)
 FEATURES = ("delay", "seats", "carrier", "gate")
@@ -77,8 +79,8 @@ def test_the_same_days_give_the_same_bytes_wherever_the_watch_is_stopped() -> No
     for number in range(40):
         day, rows = FIRST + timedelta(days=number), cases(number)
         straight = straight.after(day, rows)
-        resumed = kept.of_bytes(kept.as_bytes(resumed), plan).after(day, rows)
-        assert kept.as_bytes(straight) == kept.as_bytes(resumed)
+        resumed = of_bytes(as_bytes(resumed), plan).after(day, rows)
+        assert as_bytes(straight) == as_bytes(resumed)
     assert straight.evidence() == resumed.evidence()
 
 
@@ -117,18 +119,18 @@ def test_features_must_be_there() -> None:
 
 
 def test_a_state_under_another_plan_or_of_something_else_is_refused() -> None:
-    text = kept.as_bytes(watched(25, lambda _: {}))
-    with pytest.raises(kept.OtherStateError, match="another plan"):
-        kept.of_bytes(text, PLAN.model_copy(update={"rate": 0.1}))
+    text = as_bytes(watched(25, lambda _: {}))
+    with pytest.raises(OtherStateError, match="another plan"):
+        of_bytes(text, PLAN.model_copy(update={"rate": 0.1}))
     for other in (
         b"",
         b"[]",
         b"{}",
         text.replace(b'"format":1', b'"format":2'),
-        text.replace(b'"gate"', b'"a","gate"'),
+        text.replace(b'"features":[', b'"features":["a",'),
     ):
-        with pytest.raises(kept.OtherStateError, match="not the state"):
-            kept.of_bytes(other, PLAN)
+        with pytest.raises(OtherStateError, match="not the state"):
+            of_bytes(other, PLAN)
 
 
 def test_numbers_that_are_all_missing_and_infinite_ones_are_borne() -> None:
