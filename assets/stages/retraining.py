@@ -4,7 +4,6 @@ Before any talk of drift: is the data whole? Then what is asked for, or declined
 expected to be worth (`automation.drift.asking`); the sensor ``WORKLOAD_retraining`` has it done.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -156,7 +155,7 @@ def _asking(worth: Worth, plan: DriftPlan, causes: Sequence[Cause], day: date) -
         Answer.ASKED if retrained else Answer.DECLINED,
         tuple(cause.value for cause in causes),
         window if retrained else None,
-        json.loads(worth.as_bytes()),
+        worth.as_data(),
         worth.says,
     )
 

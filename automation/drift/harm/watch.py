@@ -23,7 +23,7 @@ from automation.drift.harm.reference import usual_of
 from automation.errors import WarrantError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from automation.drift.harm.plan import HarmPlan
     from automation.rollout.verdicts.betting import Gain
@@ -195,13 +195,9 @@ class HarmWatch:
         return f"bad outcomes cost more than it expects, by more than {margin * 100:g}% of what is at risk"
 
 
-def started(plan: HarmPlan, before: Sequence[Cohort] = ()) -> HarmWatch:
-    """A watch that has seen no day. ``before``: mature days that the champion had not been trained on, such as those it
-    was judged by; what it ranks like is learned from these first."""
-    watch = HarmWatch(plan, None, (), plan.ranking.stated if plan.ranking else None, {})
-    for cohort in before:
-        watch = watch._learning(Scored.of(cohort))
-    return watch
+def started(plan: HarmPlan) -> HarmWatch:
+    """A watch that has seen no day."""
+    return HarmWatch(plan, None, (), plan.ranking.stated if plan.ranking else None, {})
 
 
 def _number(log10: float) -> str:

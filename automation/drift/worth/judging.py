@@ -6,12 +6,11 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from automation.drift.worth.backtest import same_days
-from automation.ledger.canonical import canonical
 from automation.rollout.judging.resampling import Mean, Resamples, interval
 
 if TYPE_CHECKING:
@@ -65,9 +64,9 @@ class Worth:
         """Dollars that are to be gained at least, after costs."""
         return self.at_least - self.costs
 
-    def as_bytes(self) -> bytes:
-        """Canonical JSON, to be kept and judged by later."""
-        return canonical(json.loads(json.dumps(asdict(self), default=str)))
+    def as_data(self) -> dict[str, Any]:
+        """As plain JSON, to be kept and judged by later."""
+        return json.loads(json.dumps(asdict(self), default=str))
 
 
 def judged(found: Mapping[str, Saved], plan: WorthPlan, as_of: date) -> Worth:

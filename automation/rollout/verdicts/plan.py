@@ -107,11 +107,6 @@ class VerdictPlan(_Declared):
         return self.model_copy(update={"saves": self.saves.model_copy(update={"least_days": NEVER})})
 
     @property
-    def false_promotions(self) -> float:
-        """The greatest chance that a challenger which does not save the margin is ever promoted."""
-        return self.saves.rate
-
-    @property
     def false_aborts(self) -> float:
         """The greatest chance that a challenger which no guard is about is ever aborted."""
         return sum(self.rates.values()) - self.saves.rate

@@ -6,8 +6,8 @@
     watch.verdict                                     # promote, abort or wait
 
 Each claim sees every day once, in order, whatever comes when: a day whose outcomes are not all there holds up the days
-after it. So nobody, and no delay that bad outcomes have and good ones have not, chooses which days count. The state is
-canonical JSON: a watch that is stopped on any day and read again goes on to the same bytes.
+after it. So nobody, and no delay that bad outcomes have and good ones have not, chooses which days count. The same
+days give the same watch, whatever the order of their cases.
 
 A guard aborts on the day its evidence reaches what is needed. The claim that promotes must have what is needed on a day
 on which the plan's least days and pairs are there, too. The claims about dollars must be true of all days so far, each
@@ -16,18 +16,14 @@ in full, since the evidence weighs the riskiest days less. If a guard aborts on 
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from automation.errors import WarrantError
-from automation.ledger.canonical import canonical
-from automation.rollout.verdicts.betting import FRACTIONS, Gain, Ordinary, Wealth, log_mean
+from automation.rollout.verdicts.betting import Gain, Ordinary, Wealth, log_mean
 from automation.rollout.verdicts.plan import CALIBRATION, COST, ORDINARY, PROMOTION, Share, VerdictPlan
 
 if TYPE_CHECKING:
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
     from automation.rollout.verdicts.pairs import Cohort, Count
     from automation.rollout.verdicts.plan import OrdinaryCosts
 
-FORMAT = 2
 SAID_AT_MOST = 1_000_000
 UNKNOWN = Ordinary()
 
@@ -57,10 +52,6 @@ class NotMatureError(WarrantError):
 
 class UnknownClaimError(WarrantError):
     """The plan has no such claim."""
-
-
-class OtherStateError(WarrantError):
-    """The text is not the state of a watch, or of one under another plan."""
 
 
 @dataclass(frozen=True)
@@ -263,25 +254,6 @@ class Watch:
         share = self._share(claim)
         return share.of.removesuffix("s"), f"more than {share.at_most * 100:g}% of {share.of} {share.says}"
 
-    def as_json(self) -> bytes:
-        """The state, as canonical JSON: `of_json` reads it."""
-        decided = self.decided
-        return canonical(
-            {
-                "format": FORMAT,
-                "plan": self.plan.model_dump(mode="json"),
-                "standings": {
-                    claim: {
-                        **asdict(standing),
-                        "wealth": [{**asdict(one), "logarithms": list(one.logarithms)} for one in standing.wealth],
-                        "day": standing.day.isoformat() if standing.day else None,
-                    }
-                    for claim, standing in self.standings.items()
-                },
-                "decided": {**asdict(decided), "day": decided.day.isoformat()} if decided else None,
-            }
-        )
-
 
 def started(plan: VerdictPlan) -> Watch:
     """A watch that has seen no day."""
@@ -292,66 +264,6 @@ def started(plan: VerdictPlan) -> Watch:
     if plan.ordinary_costs is not None:
         found[ORDINARY] = Standing((Wealth.renewed(1.0),))
     return Watch(plan, found | {share.name: Standing((Wealth.renewed(share.at_most),)) for share in plan.shares})
-
-
-def of_json(text: bytes, plan: VerdictPlan) -> Watch:
-    """The watch that `Watch.as_json` told of.
-
-    Raises:
-        OtherStateError: it is something else, or was watched under another plan: error rates that are changed while
-            they are watched hold no more.
-    """
-    try:
-        watch = _told(json.loads(text))
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise OtherStateError(
-            f"This is not the state of a watch: {error}.", remedy="Give what was kept of the watch, unchanged."
-        ) from error
-    if watch.plan != plan:
-        raise OtherStateError(
-            "The challenger has been watched under another plan.",
-            remedy="Finish the watch under its plan, or start a new one: error rates hold for one plan from its start.",
-        )
-    return watch
-
-
-def _told(told: Mapping[str, Any]) -> Watch:
-    if told["format"] != FORMAT:
-        raise ValueError(f"its format is {told['format']}")
-    blank = started(VerdictPlan.model_validate(told["plan"]))
-    standings = {claim: _standing(standing) for claim, standing in told["standings"].items()}
-    if _parts(standings) != _parts(blank.standings):
-        raise ValueError("it has other claims than its plan")
-    # In the plan's order, which canonical JSON does not keep.
-    return Watch(blank.plan, {claim: standings[claim] for claim in blank.standings}, _decided(told["decided"]))
-
-
-def _parts(standings: Mapping[str, Standing]) -> dict[str, int]:
-    return {claim: len(one.wealth) for claim, one in standings.items()}
-
-
-def _standing(told: Mapping[str, Any]) -> Standing:
-    return Standing(
-        tuple(_wealth(one) for one in told["wealth"]),
-        date.fromisoformat(told["day"]) if told["day"] else None,
-        int(told["days"]),
-        int(told["cases"]),
-        float(told["gained"]),
-        Ordinary(int(told["ordinary"]["days"]), float(told["ordinary"]["shares"])),
-    )
-
-
-def _wealth(told: Mapping[str, Any]) -> Wealth:
-    logarithms = tuple(float(one) for one in told["logarithms"])
-    if len(logarithms) != len(FRACTIONS):
-        raise ValueError(f"it has {len(logarithms)} fractions in place of {len(FRACTIONS)}")
-    return Wealth(float(told["scale"]), int(told["days"]), float(told["could_lose"]), float(told["kept"]), logarithms)
-
-
-def _decided(told: Mapping[str, Any] | None) -> Decided | None:
-    if told is None:
-        return None
-    return Decided(Verdict(told["verdict"]), told["claim"], date.fromisoformat(told["day"]), told["says"])
 
 
 def _counted(count: int, noun: str) -> str:

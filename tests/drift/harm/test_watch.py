@@ -50,14 +50,6 @@ def test_an_alarm_stands():
     assert _watched(found).alarm == _watched(found[:110]).alarm
 
 
-def test_what_it_ranks_like_is_learned_from_days_before_first():
-    before = list(days(1, PLAN.ranking.learn_days))
-    watch = started(PLAN, before)
-    assert watch.usual is not None
-    first = next(iter(days(2, 1)))
-    assert RANKING in watch.after(first, first.day + LATER).bets
-
-
 def test_a_stated_shortfall_is_not_learned():
     watch = started(HarmPlan(ranking=Ranking(usual=0.03, margin=0.01)))
     assert watch.usual == pytest.approx(0.04)

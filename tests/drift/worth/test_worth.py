@@ -84,10 +84,10 @@ def test_windows_that_were_tried_on_different_days_are_not_compared():
         judged({"all": _days([float("nan")] * 28)}, PLAN, TODAY)
 
 
-def test_the_judgement_is_kept_as_the_same_bytes():
-    found = [judged({"all": _noise(1, 900.0)}, PLAN, TODAY).as_bytes() for _ in range(2)]
-    assert found[0] == found[1]
-    assert json.loads(found[0])["decision"] in {"retrain", "keep"}
+def test_the_judgement_is_kept_as_the_same_data():
+    found = [judged({"all": _noise(1, 900.0)}, PLAN, TODAY).as_data() for _ in range(2)]
+    assert found[0] == found[1] == json.loads(json.dumps(found[0]))
+    assert found[0]["decision"] in {"retrain", "keep"}
 
 
 # ------------------------------------------------------------------ windows
