@@ -28,6 +28,8 @@ from contracts.canonical_json import frame
 from feature_repo.pins import changed
 
 CHALLENGER_DECISIONS = "challenger_decisions"
+# Rows of scores of which a model was asked: the vector kept its contract.
+ASKED = pl.col("model").is_not_null()
 
 
 @dataclass(frozen=True)
@@ -132,17 +134,17 @@ def _scored(
 ) -> pl.DataFrame:
     """The day's scores as if the version had given all of them. What it gave in earnest is not asked for again."""
     own = scores.filter((pl.col("model_version") == version.version) & (pl.col("model_digest") == version.digest))
-    rest = scores.filter(pl.col("model").is_not_null()).join(own, on="case_key", how="anti", maintain_order="left")
+    rest = scores.join(own, on="case_key", how="anti", maintain_order="left")
     if different:
-        said = f'["{", ".join(different)} changed since it was trained"]'
-        again = rest.with_columns(probability=pl.lit(None, pl.Float64), problems=pl.lit(said))
+        said = pl.lit(f'["{", ".join(different)} changed since it was trained"]')
+        problems = pl.when(ASKED).then(said).otherwise("problems")
+        again = rest.with_columns(probability=pl.lit(None, pl.Float64), problems=problems)
     else:
         again = rescored(
             workload, models.open(workload.name, version.model).load(version.version, version.digest), rest
         )
-    unscored = scores.filter(pl.col("model").is_null())
     return (
-        pl.concat([own, again.select(own.columns), unscored])
+        pl.concat([own, again])
         .with_columns(
             model_version=pl.lit(version.version, pl.Int64),
             model_digest=pl.lit(version.digest),
@@ -154,11 +156,16 @@ def _scored(
 
 
 def rescored(workload: Workload, model: Model, scores: pl.DataFrame) -> pl.DataFrame:
-    """Rows of scores that a model gave, with the probabilities that another would have given."""
+    """Rows of scores with the probabilities that another model would have given, in their order. Of a case whose vector
+    broke its contract no model is asked: its row stays as it is."""
     vector = workload.contract(workload.spec.model.contract)
-    given = scores_of(model, frame(scores["features"].to_list(), vector.schema), workload.spec.case_key)
-    return scores.drop("probability", "problems").join(
-        given.select("case_key", "probability", "problems"), on="case_key", how="left", maintain_order="left"
+    asked = scores.filter(ASKED)
+    given = scores_of(model, frame(asked["features"].to_list(), vector.schema), workload.spec.case_key)
+    given = given.select("case_key", given="probability", why="problems")
+    return (
+        scores.join(given, on="case_key", how="left", maintain_order="left")
+        .with_columns(probability="given", problems=pl.coalesce("why", "problems"))
+        .select(scores.columns)
     )
 
 

@@ -17,8 +17,7 @@ from assets.stages.declaration import days_before, declared, key, run_days
 from assets.stages.drift import decided_days
 from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.scoring import SCORES
-from assets.stages.training import LABEL, fit, labelled_cases
-from assets.stages.vectors import vectors
+from assets.stages.training import fit, labelled_cases, training_rows
 from automation import gates
 from automation.calendar import Days
 from automation.drift import asking, states
@@ -34,6 +33,7 @@ from automation.engines.choice import chosen_engine
 from automation.jobs import RETRAINING
 from automation.lakehouse import Lakehouse
 from automation.ledger import store
+from automation.ledger.store import Ledger
 from automation.models import Model
 from automation.policy import activation
 from automation.policy.deciding import Weighed, outcomes_of
@@ -83,8 +83,9 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={"says": refused, "retraining": "not looked into", **metadata})
         change = found.deciding(day)
         assert change is not None  # noqa: S101 - the day has decisions
-        past = _Past(workload, lake, models.settings, feature_store, days, day)
-        saved = backtest(past.seams, plan.worth, day, change.as_of)
+        with store.opened(models.settings) as ledger:
+            past = _Past(workload, lake, models.settings, ledger, feature_store, days, day)
+            saved = backtest(past.seams, plan.worth, day, change.as_of)
         if not saved:
             says = f"The champion decides since {change.as_of}: {plan.worth.least_days} days are needed to judge by."
             return dg.MaterializeResult(metadata={"says": says, "retraining": "not looked into", **metadata})
@@ -167,6 +168,7 @@ class _Past:
     workload: Workload
     lake: Lakehouse
     settings: Settings
+    ledger: Ledger
     feature_store: FeatureStoreResource
     days: DecidedDays
     today: date
@@ -177,11 +179,9 @@ class _Past:
 
     def known(self, as_of: date) -> pl.DataFrame:
         """The training set as of a day."""
-        spec = self.workload.spec
         labelled = labelled_cases(self.lake, self.workload, as_of)
         store = self.feature_store.open(chosen_engine(self.workload, self.settings))
-        usable = vectors(store, self.workload, labelled.drop(LABEL)).usable
-        return usable.join(labelled.select(spec.case_key, LABEL), on=spec.case_key, how="left", maintain_order="left")
+        return training_rows(self.workload, labelled, store).usable
 
     def decided(self, model: Model, first: date, last: date) -> Iterator[Cohort]:
         """The days to which nothing more is to come, as they were decided and as the model would have."""
@@ -198,16 +198,11 @@ class _Past:
     def _beside(self, model: Model, day: date, labels: pl.DataFrame) -> Cohort:
         name, was = self.workload.name, self.days.decisions(day)
         scores = self.lake.read(name, SCORES, Days.one(day)).sort("event_time", "case_key")
-        own = pl.concat(
-            [
-                rescored(self.workload, model, scores.filter(pl.col("model").is_not_null())).select(scores.columns),
-                scores.filter(pl.col("model").is_null()),
-            ]
-        ).sort("event_time", "case_key")
+        own = rescored(self.workload, model, scores)
         cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
         policy = activation.kept(self.settings, str(was["policy_version"][0]))
-        with store.opened(self.settings) as ledger:
-            used, off = used_by_others(ledger, name, day), off_as_decided(ledger, name, day).of_actions
+        used = used_by_others(self.ledger, name, day)
+        off = off_as_decided(self.ledger, name, day).of_actions
         weighed = Weighed(replace(day_of(self.workload, own, cases), off=off), policy)
         made = own.select("case_key", "probability").hstack(outcomes_of(weighed, weighed.choose(used)).select("action"))
         return paired(was, made, labels, day, policy.declared)

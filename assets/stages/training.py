@@ -6,8 +6,10 @@ of that partition may decide.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -17,7 +19,7 @@ from assets.stages.declaration import days_before, declared, key
 from assets.stages.feature_store import FeatureStoreResource
 from assets.stages.features import FEATURE_VIEWS
 from assets.stages.served import served_features
-from assets.stages.vectors import vectors
+from assets.stages.vectors import Vectors, vectors
 from automation import evaluation, gates, plots
 from automation.calendar import Days
 from automation.drift.asking import askings, window_of
@@ -46,6 +48,9 @@ from automation.rollout.machine import Champion, rollout
 from automation.settings import settings
 from automation.versions import newest
 from automation.workload import Delivery, Stage, Workload
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 TRAINING_SET, CANDIDATE, CHAMPION = "training_set", CANDIDATE_MODEL, "champion"
 LABEL = "label"
@@ -84,6 +89,15 @@ def labelled_cases(lake: Lakehouse, workload: Workload, as_of: date) -> pl.DataF
     )
     cases = lake.read(workload.name, spec.cases.table, history)
     return cases.join(labels.drop("known_time"), on=spec.case_key, how="inner").sort("event_time", spec.case_key)
+
+
+def training_rows(workload: Workload, labelled: pl.DataFrame, store: "FeatureStore") -> Vectors:
+    """The vectors of `labelled_cases` in their order, as known when they were decided. The usable ones, which a recipe
+    learns from, have their labels."""
+    found = vectors(store, workload, labelled.drop(LABEL))
+    labels = labelled.select(workload.spec.case_key, LABEL)
+    usable = found.usable.join(labels, on=workload.spec.case_key, how="left", maintain_order="left")
+    return replace(found, usable=usable)
 
 
 def fit(workload: Workload, rows: pl.DataFrame) -> Fitted:
@@ -131,10 +145,8 @@ def _training_set(workload: Workload) -> dg.AssetsDefinition:
         history = _history(workload, as_of)
         labelled = labelled_cases(lake, workload, as_of)
         engine = chosen_engine(workload, settings())
-        found = vectors(feature_store.open(engine), workload, labelled.drop(LABEL))
-        rows = found.usable.join(
-            labelled.select(spec.case_key, LABEL), on=spec.case_key, how="left", maintain_order="left"
-        ).with_columns(pl.lit(as_of).alias(DAY))
+        found = training_rows(workload, labelled, feature_store.open(engine))
+        rows = found.usable.with_columns(pl.lit(as_of).alias(DAY))
         lake.replace_days(workload.name, TRAINING_SET, rows, Days.one(as_of))
         left_out = labelled.height - rows.height
         yield dg.MaterializeResult(
