@@ -26,10 +26,14 @@ class FeatureStrength:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Metrics of probabilities on labelled cases, and what they were computed from."""
+    """Metrics of probabilities on labelled cases, and what they were computed from.
+
+    ``day`` numbers the local day of each case's decision, from 0. Shape (cases,), as of ``probability`` and ``label``.
+    """
 
     probability: np.ndarray
     label: np.ndarray
+    day: np.ndarray
     metrics: dict[str, float]
     strongest_feature: FeatureStrength
 
@@ -51,9 +55,11 @@ def evaluate(
     expected = costs(probability, stake, spec.policy)
     realised = costs(label.astype(float), stake, spec.policy)
     safe = realised.actions.index(spec.policy.safe_action)
+    local = rows["event_time"].dt.convert_time_zone(spec.calendar.timezone).dt.date()
     return Evaluation(
         probability=probability,
         label=label,
+        day=local.rank("dense").to_numpy().astype(np.int64) - 1,
         metrics={
             "rows": float(len(label)),
             "base_rate": float(label.mean()),

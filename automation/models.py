@@ -1,14 +1,13 @@
 """Models: what a recipe returns, how one is registered in MLflow and loaded to score.
 
-`BoostedModel` is a LightGBM booster whose probabilities are calibrated by scaling its leaves: the calibration is
-part of the trees, so that the registered model is a plain LightGBM model to any MLflow client, and its contributions
-(TreeSHAP, Lundberg et al. 2018, arXiv:1802.03888) still add up exactly to the log-odds of what it predicts.
+`BoostedModel` is a LightGBM booster and nothing behind it: the registered model is a plain LightGBM model to any MLflow
+client, and its contributions (TreeSHAP, Lundberg et al. 2018, arXiv:1802.03888) add up exactly to the log-odds of what
+it predicts.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,7 +70,7 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class BoostedModel:
-    """A calibrated LightGBM booster over named features."""
+    """A LightGBM booster over named features."""
 
     booster: lgb.Booster
     features: tuple[str, ...]
@@ -114,18 +113,8 @@ def matrix(frame: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
     return frame.select(pl.col(list(features)).cast(pl.Float64)).to_numpy()
 
 
-def calibrated(booster: lgb.Booster, slope: float, intercept: float) -> lgb.Booster:
-    """The booster whose log-odds are ``slope`` times the given one's plus ``intercept``.
-
-    Written into the leaves (Platt 1999): every leaf is scaled, and the intercept goes to the first tree's.
-    """
+def restored(booster: lgb.Booster) -> lgb.Booster:
+    """The booster as its text tells of it, so that what scores now is what MLflow will load."""
     import lightgbm as lgb
 
-    text = booster.model_to_string(num_iteration=-1)
-    result = lgb.Booster(model_str=text)
-    for tree, leaves in enumerate(re.findall(r"^num_leaves=(\d+)$", text, flags=re.MULTILINE)):
-        shift = intercept if tree == 0 else 0.0
-        for leaf in range(int(leaves)):
-            result.set_leaf_output(tree, leaf, result.get_leaf_output(tree, leaf) * slope + shift)
-    # Through its text, so that what scores now is what MLflow will load.
-    return lgb.Booster(model_str=result.model_to_string())
+    return lgb.Booster(model_str=booster.model_to_string())

@@ -1,8 +1,9 @@
-"""The training recipe: gradient boosted trees on log-loss, stopped and calibrated on rows newer than the training's.
+"""The training recipe: gradient boosted trees on log-loss, stopped on rows newer than the training's.
 
-The rows come in order of decision time and are cut in time: the trees learn from the oldest, stopping and
-calibration use the next, and the newest are left for validation, which the gates judge. Then the trees are grown once
-more, to the same number and with the same calibration, on all rows, since the newest days say the most about tomorrow.
+The rows come in order of decision time and are cut in time: the trees learn from the oldest, stopping uses the next,
+and the newest are left for validation, which the gates judge. Then the trees are grown once more, to the same number,
+on all rows, since the newest days say the most about tomorrow. Nothing is fitted to the probabilities afterwards
+(docs/decisions/0128-nothing-calibrates-on-the-newest-days.md).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automation.models import BoostedModel, Fitted, calibrated, matrix
+from automation.models import BoostedModel, Fitted, matrix, restored
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -67,21 +68,12 @@ def fit(features: pl.DataFrame, label: np.ndarray, seed: int) -> Fitted:
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
     trees = max(1, trial.best_iteration)
-    slope, intercept = platt(np.asarray(trial.predict(values[learn:tune], raw_score=True)), label[learn:tune])
     stopped = lgb.Booster(model_str=trial.model_to_string(num_iteration=trees))
-    validated = BoostedModel(calibrated(stopped, slope, intercept), names)
+    validated = BoostedModel(stopped, names)
     final = lgb.train(parameters, data(0, rows), num_boost_round=trees)
     return Fitted(
-        model=BoostedModel(calibrated(final, slope, intercept), names),
+        model=BoostedModel(restored(final), names),
         validation_rows=rows - tune,
         validation_probability=validated.predict(features[tune:]),
-        parameters={**parameters, "trees": trees, "platt_slope": slope, "platt_intercept": intercept},
+        parameters={**parameters, "trees": trees},
     )
-
-
-def platt(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-    """The slope and intercept that make ``sigmoid(slope * score + intercept)`` most likely (Platt 1999)."""
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(score.reshape(-1, 1), label)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

@@ -1,15 +1,16 @@
-"""Retraining: whether the day's alarms are worth a new model, by what models of the past would have saved since.
+"""Retraining: whether a new model is worth its cost, after an alarm and every so often, by what newer models saved.
 
 Before any talk of drift: is the data whole? Then what is asked for, or declined, is said in the ledger with what it is
 expected to be worth (`automation.drift.asking`); the sensor ``WORKLOAD_retraining`` has it done.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from assets.stages.challengers import rescored
@@ -26,7 +27,7 @@ from automation.drift.days import DecidedDays
 from automation.drift.plan import Cause, DriftPlan
 from automation.drift.states import CHANNELS, FEATURE_FAULTS, INPUT_DRIFT, REALISED_HARM
 from automation.drift.triage import Triage, triage
-from automation.drift.worth.backtest import Seams, backtest
+from automation.drift.worth.backtest import Seams, Standing, backtest, pooled
 from automation.drift.worth.budget import leave
 from automation.drift.worth.judging import Decision, Worth, judged
 from automation.engines.choice import chosen_engine
@@ -35,11 +36,14 @@ from automation.lakehouse import Lakehouse
 from automation.ledger import store
 from automation.ledger.store import Ledger
 from automation.models import Model
+from automation.plots import image, lines
 from automation.policy import activation
+from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import Weighed, outcomes_of
 from automation.policy.evidence import day_of, off_as_decided, used_by_others
 from automation.resources import LakehouseResource, ModelRegistryResource
-from automation.rollout.machine import Rollout, rollout
+from automation.rollout import kept as kept_models
+from automation.rollout.machine import DECIDING, Change, Kind, Rollout, rollout
 from automation.rollout.verdicts.pairs import Cohort, paired
 from automation.settings import Settings
 from automation.workload import Stage, Workload
@@ -59,7 +63,7 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
             Stage.MONITORING,
             RETRAINING,
             kinds={"postgres"},
-            description="Whether a new model is worth its cost, where an alarm asks for one, and what was decided.",
+            description="Whether a new model is worth its cost, looked into after alarms and every so often.",
             deps=[days_before(workload, each, 0) for each in CHANNELS],
             range_runs=False,
         )
@@ -81,26 +85,25 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
         metadata: dict[str, Any] = {"data": data.says, "causes": ", ".join(causes) or "none"}
         if refused is not None:
             return dg.MaterializeResult(metadata={"says": refused, "retraining": "not looked into", **metadata})
-        change = found.deciding(day)
-        assert change is not None  # noqa: S101 - the day has decisions
+        as_of, earlier = day + timedelta(days=1), asking.looks(before, day)
+        standing, former = _standing(found, earlier, plan, day)
         with store.opened(models.settings) as ledger:
-            past = _Past(workload, lake, models.settings, ledger, feature_store, days, day)
-            saved = backtest(past.seams, plan.worth, day, change.as_of)
-        if not saved:
-            says = f"The champion decides since {change.as_of}: {plan.worth.least_days} days are needed to judge by."
-            return dg.MaterializeResult(metadata={"says": says, "retraining": "not looked into", **metadata})
-        worth = judged(saved, plan.worth, day)
-        told = _asking(worth, plan, causes, day)
+            past = _Past(workload, lake, models.settings, ledger, feature_store, days, former, day)
+            saved = backtest(past.seams, plan.worth, as_of, standing)
+        since = as_of - timedelta(days=plan.worth.remembered_days)
+        pool = pooled(saved, [each.saved for each in earlier], since)
+        told = _asking(judged(pool, plan.worth, day), saved, plan, causes, day)
         with store.opened(models.settings) as ledger:
             told = asking.said(ledger, name, told, datetime.now(UTC))
         return dg.MaterializeResult(
             metadata={
                 "says": told.says,
                 "retraining": told.answer.value,
-                "expected, dollars": worth.expected,
-                "at least, dollars": worth.at_least,
-                "costs, dollars": worth.costs,
+                **{
+                    f"{each.replace('_', ' ')}, dollars": told.worth[each] for each in ("expected", "at_least", "costs")
+                },
                 "worth": dg.JsonMetadataValue(dict(told.worth)),
+                **_plots([*earlier, told], since),
                 **metadata,
             }
         )
@@ -137,18 +140,55 @@ def _refused(
     found: Rollout, before: Sequence[Asking], plan: DriftPlan, causes: Sequence[Cause], data: Triage, day: date
 ) -> str | None:
     """Why retraining is not looked into today, in words; None if it is."""
-    if not causes:
-        return "Nothing asks for a new model: no alarm is raised that the plan takes for a cause."
+    earlier = asking.looks(before, day)
+    if not causes and not _due(found, earlier, plan, day):
+        return "Nothing asks for a new model: no alarm is raised that the plan takes for a cause, and no look is due."
     if not data.whole:
         return f"{data.says} Retraining on it is not looked into."
     under_way = asking.on_its_way(found)
     if under_way:
         return f"Version {under_way[-1]} is on its way already: what it comes to is waited for."
+    if earlier and (day - earlier[-1].day).days < plan.worth.budget.least_days:
+        again = earlier[-1].day + timedelta(days=plan.worth.budget.least_days)
+        return f"It was looked into on {earlier[-1].day}, and is again from {again} on."
     given = leave(asking.tries(before, found, day), plan.worth.budget, day)
     return None if given.given else given.says
 
 
-def _asking(worth: Worth, plan: DriftPlan, causes: Sequence[Cause], day: date) -> Asking:
+def _due(found: Rollout, earlier: Sequence[Asking], plan: DriftPlan, day: date) -> bool:
+    """Whether the time has come to look, alarm or not."""
+    if plan.worth.look_days is None:
+        return False
+    change = found.deciding(day)
+    if earlier:
+        last = earlier[-1].day
+    elif change is not None:
+        last = min(each.as_of for each in found.changes if each.kind in DECIDING) - timedelta(days=1)
+    else:
+        return False
+    return (day - last).days >= plan.worth.look_days
+
+
+def _standing(found: Rollout, earlier: Sequence[Asking], plan: DriftPlan, day: date) -> tuple[Standing, Change | None]:
+    """Who decides, and who did before it if that is an older model."""
+    change = found.deciding(day)
+    assert change is not None  # noqa: S101 - the day has decisions
+    trained, before = _trained(found, change), found.deciding(change.as_of - timedelta(days=1))
+    # After a rollback, whoever decided before is the newer model, and was harmful.
+    is_older = before is not None and change.kind is Kind.PROMOTED and _trained(found, before) < trained
+    window = asking.window_of(earlier, trained) or plan.worth.windows[0]
+    looked = earlier[-1].as_of if earlier else None
+    return Standing(trained, change.as_of, window.name, is_older, looked), before if is_older else None
+
+
+def _trained(found: Rollout, change: Change) -> date:
+    """The day as of which a version was trained, or came here."""
+    return next(each.champion.as_of for each in found.of(change.version) if each.kind is Kind.REGISTERED)
+
+
+def _asking(
+    worth: Worth, saved: Mapping[str, Mapping[date, float]], plan: DriftPlan, causes: Sequence[Cause], day: date
+) -> Asking:
     retrained = worth.decision is Decision.RETRAIN
     window = next((each for each in plan.worth.windows if each.name == worth.window), None)
     return Asking(
@@ -158,7 +198,24 @@ def _asking(worth: Worth, plan: DriftPlan, causes: Sequence[Cause], day: date) -
         window if retrained else None,
         worth.as_data(),
         worth.says,
+        saved,
     )
+
+
+def _plots(looks: Sequence[Asking], since: date) -> Mapping[str, Any]:
+    """What newer models saved beside older ones, added up over the days that were compared."""
+    return {
+        f"what newer models saved, window {window}": image(
+            lines(
+                list(days),
+                {"saved so far": np.cumsum(list(days.values())).tolist()},
+                f"Newer beside older models, {window}",
+                "dollars",
+            )
+        )
+        for window, days in pooled({}, [each.saved for each in looks], since).items()
+        if days
+    }
 
 
 @dataclass(frozen=True)
@@ -171,11 +228,12 @@ class _Past:
     ledger: Ledger
     feature_store: FeatureStoreResource
     days: DecidedDays
+    former: Change | None
     today: date
 
     @property
     def seams(self) -> Seams[Model]:
-        return Seams(self.known, lambda rows: fit(self.workload, rows).model, self.decided)
+        return Seams(self.known, lambda rows: fit(self.workload, rows).model, self.newer, self.older)
 
     def known(self, as_of: date) -> pl.DataFrame:
         """The training set as of a day."""
@@ -183,26 +241,43 @@ class _Past:
         store = self.feature_store.open(chosen_engine(self.workload, self.settings))
         return training_rows(self.workload, labelled, store).usable
 
-    def decided(self, model: Model, first: date, last: date) -> Iterator[Cohort]:
-        """The days to which nothing more is to come, as they were decided and as the model would have."""
+    def newer(self, model: Model, first: date, last: date) -> Iterator[Cohort]:
+        """Days to which nothing more is to come, as they were decided and as a newer model would have."""
+        return self._mature(first, last, lambda was, made: (was, made), model)
+
+    def older(self, first: date, last: date) -> Iterator[Cohort]:
+        """Such days, as the model would have decided them whose place the champion took, and as they were."""
+        assert self.former is not None  # noqa: S101 - the back-test was told whether there is one
+        model = kept_models.model(self.settings, self.former.champion.digest)
+        return self._mature(first, last, lambda was, made: (made, was), model)
+
+    def _mature(
+        self,
+        first: date,
+        last: date,
+        order: Callable[[pl.DataFrame, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]],
+        model: Model,
+    ) -> Iterator[Cohort]:
         labels = self.days.labels(first, self.today)
         wait = self.workload.spec.drift.harm.wait_days if self.workload.spec.drift else 0
         for day in self.workload.calendar.within(Days(first, last)):
-            if self.days.decisions(day).is_empty():
+            was = self.days.decisions(day)
+            if was.is_empty():
                 continue
-            cohort = self._beside(model, day, labels)
+            policy = activation.kept(self.settings, str(was["policy_version"][0]))
+            cohort = paired(*order(was, self._made(model, day, policy)), labels, day, policy.declared)
             if not cohort.is_mature(self.today, wait):
                 return
             yield cohort
 
-    def _beside(self, model: Model, day: date, labels: pl.DataFrame) -> Cohort:
-        name, was = self.workload.name, self.days.decisions(day)
+    def _made(self, model: Model, day: date, policy: PolicyBundle) -> pl.DataFrame:
+        """What a model would have decided on a day, under the policy, the limits and the switches of the time."""
+        name = self.workload.name
         scores = self.lake.read(name, SCORES, Days.one(day)).sort("event_time", "case_key")
         own = rescored(self.workload, model, scores)
         cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
-        policy = activation.kept(self.settings, str(was["policy_version"][0]))
         used = used_by_others(self.ledger, name, day)
         off = off_as_decided(self.ledger, name, day).of_actions
         weighed = Weighed(replace(day_of(self.workload, own, cases), off=off), policy)
-        made = own.select("case_key", "probability").hstack(outcomes_of(weighed, weighed.choose(used)).select("action"))
-        return paired(was, made, labels, day, policy.declared)
+        action = outcomes_of(weighed, weighed.choose(used))["action"]
+        return own.select("case_key", "probability").with_columns(action, stake=pl.Series(weighed.stake))

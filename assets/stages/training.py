@@ -255,7 +255,7 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
             context,
             key(workload, CANDIDATE),
             [
-                *on_validation(result, fitted.model, spec.model, context.partition_key),
+                *on_validation(result, fitted.model, spec.model, spec.rollout.judging.rate, context.partition_key),
                 *_compared(workload, lake, models, version, latest, fitted.validation_probability, as_of),
             ],
         )

@@ -1,12 +1,13 @@
 """What was decided about retraining: events of the ledger's stream ``drift/WORKLOAD``.
 
-One event for each day on which it was looked into, asked for or declined, with what it was expected to be worth: the
-counterfactual that it can be judged by later. Looked into again on the same day, it stays as it was said.
+One event for each day on which it was looked into, asked for or declined, with what was found by day and what it was
+expected to be worth: the counterfactual that it can be judged by later, and what later looks pool with theirs. Looked
+into again on the same day, it stays as it was said.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,8 @@ class AskingConflictError(WarrantError):
 class Asking:
     """One event: on the evidence of ``day``, a model as of the day after it is asked for, or is not.
 
-    ``window`` is what it learns from, ``worth`` what it is expected to save and to cost.
+    ``causes`` are the alarms; none where the time had come to look. ``window`` is what it learns from, ``worth`` what
+    it is expected to save and to cost, and ``saved`` what this look found: dollars by window and day.
     """
 
     day: date
@@ -51,6 +53,7 @@ class Asking:
     window: Window | None
     worth: Mapping[str, Any]
     says: str
+    saved: Mapping[str, Mapping[date, float]] = field(default_factory=dict)
 
     @property
     def as_of(self) -> date:
@@ -68,6 +71,10 @@ class Asking:
             None if window is None else Window.model_validate(window),
             said["worth"],
             said["says"],
+            {
+                name: {date.fromisoformat(day): dollars for day, dollars in days.items()}
+                for name, days in said["saved"].items()
+            },
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -77,6 +84,9 @@ class Asking:
             "window": None if self.window is None else self.window.model_dump(mode="json"),
             "worth": dict(self.worth),
             "says": self.says,
+            "saved": {
+                name: {day.isoformat(): dollars for day, dollars in days.items()} for name, days in self.saved.items()
+            },
         }
 
 
@@ -122,13 +132,12 @@ def window_of(found: Sequence[Asking], as_of: date) -> Window | None:
 
 
 def tries(found: Sequence[Asking], rollout: Rollout, day: date) -> list[Try]:
-    """The tries before ``day``, for the budget: each look into it, and what came of it."""
-    return [Try(each.day, _came_to_something(each, rollout)) for each in found if each.day < day]
+    """The tries before ``day``, for the budget: each model that was asked for, and what came of it."""
+    asked = [each for each in found if each.day < day and each.answer is Answer.ASKED]
+    return [Try(each.day, _came_to_something(each, rollout)) for each in asked]
 
 
 def _came_to_something(asking: Asking, rollout: Rollout) -> bool | None:
-    if asking.answer is Answer.DECLINED:
-        return False
     version = _version(asking, rollout)
     if version is None:
         return None
@@ -152,6 +161,11 @@ def came_to(asking: Asking, rollout: Rollout) -> str:
         return f"A model as of {asking.as_of} is asked for."
     state = rollout.state(version)
     return f"Version {version} was trained as of {asking.as_of}, and is {state.value if state else 'gone'}."
+
+
+def looks(found: Sequence[Asking], day: date) -> tuple[Asking, ...]:
+    """The looks before ``day``, in order."""
+    return tuple(each for each in found if each.day < day)
 
 
 def on_its_way(rollout: Rollout) -> tuple[int, ...]:

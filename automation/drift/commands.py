@@ -67,7 +67,8 @@ def show(name: str, at: datetime | None, as_json: bool) -> None:
         click.echo("  Retraining was not looked into so far.")
     for each in seen.askings:
         told = _told(each, seen.rollout)
-        click.echo(f"  {each.day}, because of {' and '.join(each.causes)}: {each.says} {told['came_to']}")
+        why = f"because of {' and '.join(each.causes)}" if each.causes else "since the time had come"
+        click.echo(f"  {each.day}, {why}: {each.says} {told['came_to']}")
 
 
 def _seen(platform: Platform, workload: Workload, day: date | None) -> _Seen:

@@ -9,7 +9,6 @@ import pytest
 
 from automation.drift import asking
 from automation.drift.asking import Answer, Asking, AskingConflictError
-from automation.drift.worth.budget import Try
 from automation.drift.worth.plan import Window
 from automation.ledger import store
 from automation.ledger.store import Happened
@@ -23,7 +22,8 @@ RECENT = Window(name="recent", last_days=60)
 
 
 def asked(day: date = DAY, window: Window | None = RECENT) -> Asking:
-    return Asking(day, Answer.ASKED, ("harm",), window, {"expected": 1200.5}, "It is retrained.")
+    saved = {"recent": {day - timedelta(days=2): 12.5, day - timedelta(days=1): -3.0}}
+    return Asking(day, Answer.ASKED, ("harm",), window, {"expected": 1200.5}, "It is retrained.", saved)
 
 
 def declined(day: date) -> Asking:
@@ -73,8 +73,10 @@ def test_a_try_came_to_something_if_its_version_became_champion_and_to_nothing_i
 
     def came() -> bool | None:
         rollout = standing(settings)
-        assert asking.tries(found, rollout, DAY) == [Try(MARCH, came_to_something=False)]
-        return asking.tries(found, rollout, later)[1].came_to_something
+        assert asking.tries(found, rollout, DAY) == [], "a look that came to nothing is no try"
+        [tried] = asking.tries(found, rollout, later)
+        assert tried.day == DAY
+        return tried.came_to_something
 
     assert came() is None
     assert "is asked for" in asking.came_to(asked(), standing(settings))
@@ -90,3 +92,9 @@ def test_a_try_came_to_something_if_its_version_became_champion_and_to_nothing_i
     promoted(3, APRIL)
     assert came() is True
     assert asking.came_to(declined(DAY), standing(settings)) == "Nothing was trained."
+
+
+def test_the_looks_of_a_day_are_those_before_it() -> None:
+    found = (declined(MARCH), asked(DAY))
+    assert asking.looks(found, DAY) == (declined(MARCH),)
+    assert asking.looks(found, APRIL) == found

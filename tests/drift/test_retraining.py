@@ -40,6 +40,7 @@ DAY = APRIL - timedelta(days=1)
 RECENT = Window(name="recent", last_days=60)
 PLAN = DriftPlan(worth=WorthPlan(windows=(Window(name="all"), RECENT), budget=Budget(least_days=7, a_quarter=2)))
 WHOLE, BROKEN = Triage(()), Triage(("wind: stuck",))
+SAVED = {"recent": {DAY - timedelta(days=3): 120.0}}
 NOTHING_YET = Rollout(NAME, ())
 WATCHED = Watched("a" * 64, MARCH, "")
 
@@ -71,7 +72,27 @@ def test_an_alarm_on_whole_data_within_the_budget_is_looked_into() -> None:
 
 
 def test_without_an_alarm_nothing_is_asked() -> None:
-    assert refused(causes=()) == "Nothing asks for a new model: no alarm is raised that the plan takes for a cause."
+    assert refused(causes=()) == (
+        "Nothing asks for a new model: no alarm is raised that the plan takes for a cause, and no look is due."
+    )
+
+
+def test_after_a_while_it_is_looked_into_without_an_alarm(
+    settings: Settings, promoted: Callable[..., Champion]
+) -> None:
+    promoted(1, MARCH)
+    found, every = standing(settings), PLAN.worth.look_days
+    assert every is not None
+
+    def due(day: date, *looks: date, plan: DriftPlan = PLAN) -> bool:
+        return retraining._refused(found, [said(each) for each in looks], plan, (), WHOLE, day) is None
+
+    first = MARCH + timedelta(days=every - 1)
+    assert [due(first - timedelta(days=1)), due(first), due(first + timedelta(days=3))] == [False, True, True]
+    assert not due(first + timedelta(days=every - 1), first)
+    assert due(first + timedelta(days=every), first)
+    after_alarms = PLAN.model_copy(update={"worth": PLAN.worth.model_copy(update={"look_days": None})})
+    assert not due(first, plan=after_alarms)
 
 
 def test_on_data_that_is_to_be_repaired_nothing_is_asked() -> None:
@@ -83,9 +104,8 @@ def test_on_data_that_is_to_be_repaired_nothing_is_asked() -> None:
 
 def test_over_the_budget_nothing_is_asked_and_it_is_said_when_it_may_be() -> None:
     soon = refused(before=[said(DAY - timedelta(days=5))])
-    assert soon is not None
-    # The wait of a week is doubled, since the last try came to nothing.
-    assert soon.startswith(f"Retraining may be tried again on {DAY + timedelta(days=9)}")
+    assert soon == f"It was looked into on {DAY - timedelta(days=5)}, and is again from {DAY + timedelta(days=2)} on."
+    assert refused(before=[said(DAY - timedelta(days=7))]) is None, "a look that came to nothing costs no more waiting"
     spent = refused(before=[said(DAY - timedelta(days=far), Answer.ASKED) for far in (60, 30)])
     assert spent is not None
     assert "2 tries in 91 days are spent" in spent
@@ -130,17 +150,18 @@ def test_a_fault_is_held_against_the_data_for_some_days(tmp_path: Path) -> None:
 
 
 def test_what_is_worth_its_cost_is_asked_for_with_its_window() -> None:
-    found = retraining._asking(worth(Decision.RETRAIN), PLAN, (Cause.HARM, Cause.INPUTS), DAY)
+    found = retraining._asking(worth(Decision.RETRAIN), SAVED, PLAN, (Cause.HARM, Cause.INPUTS), DAY)
     assert (found.answer, found.day, found.as_of) == (Answer.ASKED, DAY, APRIL)
     assert (found.window, found.causes, found.says) == (RECENT, ("harm", "inputs"), "in words")
     assert (found.worth["decision"], found.worth["expected"], found.worth["as_of"]) == ("retrain", 5000.0, str(DAY))
 
 
 def test_what_is_not_is_declined_with_what_it_was_expected_to_save() -> None:
-    found = retraining._asking(worth(Decision.KEEP), PLAN, (Cause.HARM,), DAY)
+    found = retraining._asking(worth(Decision.KEEP), SAVED, PLAN, (Cause.HARM,), DAY)
     assert (found.answer, found.window) == (Answer.DECLINED, None)
     assert found.worth["at_least"] == 2000.0
-    assert retraining._asking(worth(Decision.KEEP, None), PLAN, (Cause.HARM,), DAY).window is None
+    assert found.saved == SAVED
+    assert retraining._asking(worth(Decision.KEEP, None), {}, PLAN, (), DAY).window is None
 
 
 # ------------------------------------------------------------------ days that were, asked about again

@@ -1,4 +1,4 @@
-"""The pilot's recipe and calibrated boosters."""
+"""The pilot's recipe and its boosters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from assets.flight_disruption import model as recipe
-from automation.models import calibrated
+from automation.models import BoostedModel, restored
 
 ROWS = 2000
 
@@ -45,13 +45,10 @@ def test_contributions_add_up_exactly_to_the_log_odds(fitted, data) -> None:
     assert np.abs(total - np.log(probability / (1 - probability))).max() < 1e-9
 
 
-def test_calibration_moves_the_log_odds_of_every_row_alike(fitted, data) -> None:
-    frame, _ = data
-    booster = fitted.model.booster
-    values = frame.select(pl.all().cast(pl.Float64)).to_numpy()
-    before = booster.predict(values, raw_score=True)
-    after = calibrated(booster, 0.7, -0.3).predict(values, raw_score=True)
-    assert np.abs(after - (0.7 * before - 0.3)).max() < 1e-9
+def test_what_scores_is_what_is_kept_of_it(fitted, data) -> None:
+    again = BoostedModel(restored(fitted.model.booster), fitted.model.features)
+    assert again.digest == fitted.model.digest
+    assert again.predict(data[0]).tobytes() == fitted.model.predict(data[0]).tobytes()
 
 
 def test_the_same_training_gives_the_same_bytes(fitted, data) -> None:
@@ -81,12 +78,3 @@ def test_importance_is_shares_of_one(fitted) -> None:
     importance = fitted.model.importance()
     assert sum(importance.values()) == pytest.approx(1.0)
     assert list(importance)[:2] == ["delay", "wind"]
-
-
-def test_platt_finds_the_scale_that_was_lost() -> None:
-    chance = np.random.default_rng(1)
-    true = chance.normal(size=40_000)
-    label = (chance.random(len(true)) < 1 / (1 + np.exp(-true))).astype(int)
-    slope, intercept = recipe.platt(true * 2 + 1, label)
-    assert slope == pytest.approx(0.5, abs=0.03)
-    assert intercept == pytest.approx(-0.5, abs=0.04)

@@ -1,9 +1,16 @@
-"""Back-testing at the time: models of some weeks ago decide the days since, beside the champion.
+"""Back-testing at the time: what a newer model would have saved beside an older one, day by day, under the policy that
+decides: a better ranking that the policy's limits keep from being used is worth nothing.
 
-What is compared is dollars, day by day, under the policy that decides: a better ranking that the policy's limits keep
-from being used is worth nothing. A model is trained on nothing that was not known when it would have been trained, and
-decides only later days. The champion's days count from the day on which it was trained, since it knows those before; of
-these, the first half are what a newer model knows more than it, so that there is something to find.
+Whether retraining is worth its cost is looked into again and again. A look compares the days since the last one:
+
+- The champion is older than the last look: a model as of the last look decides the days since, beside the champion.
+- The champion is newer, for it was trained then: it is itself compared, with the model whose place it took. So it comes
+  out what retraining saved, and evidence does not run dry where it goes on.
+- Nothing was looked into and nobody decided before: a model as of half of the champion's days decides the second half.
+
+A model is trained on nothing that was not known when it would have been trained, and decides only later days. What each
+look found is kept, by day, and pooled with what the next ones find (`automation.drift.worth.judging`): two weeks tell
+little about dollars, which follow the weather.
 """
 
 from __future__ import annotations
@@ -13,13 +20,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import numpy as np
-
 from automation.drift.worth.windows import cut
 from automation.errors import WarrantError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     import polars as pl
 
@@ -29,17 +34,25 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-class SamePastError(WarrantError):
-    """The models did not decide the same days."""
+class NotASavingError(WarrantError):
+    """A day was compared twice, or what was saved on it is no number."""
 
 
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """Dollars that a model saved beside the champion, by day. Shape (days,)."""
+@dataclass(frozen=True)
+class Standing:
+    """Who decides when it is looked into.
 
-    days: tuple[date, ...]
-    dollars: np.ndarray
-    cases: int
+    - ``trained``: the day as of which the champion was trained, ``since``: the first day of which it decided cases.
+    - ``window``: the window that it learned from.
+    - ``former``: whether it took the place of an older model, which can be asked still.
+    - ``looked``: the day as of which it was last looked into, the first day that a model asked for then would decide.
+    """
+
+    trained: date
+    since: date
+    window: str
+    former: bool
+    looked: date | None
 
 
 @dataclass(frozen=True)
@@ -48,55 +61,64 @@ class Seams(Generic[M]):
 
     - ``known``: the training set as of a day: ``event_time``, features and label, in order of decision time.
     - ``train``: a model of such rows.
-    - ``decided``: the mature days from one day to another, decided by the champion and by a model.
+    - ``newer``: the mature days from one day to another, as the champion decided them and as a newer model would have.
+    - ``older``: the same days, as the model would have whose place the champion took, and as the champion did.
     """
 
     known: Callable[[date], pl.DataFrame]
     train: Callable[[pl.DataFrame], M]
-    decided: Callable[[M, date, date], Iterable[Cohort]]
+    newer: Callable[[M, date, date], Iterable[Cohort]]
+    older: Callable[[date, date], Iterable[Cohort]]
 
 
-def backtest(seams: Seams[M], plan: WorthPlan, today: date, champion_as_of: date) -> dict[str, Saved]:
-    """What models of the plan's windows would have saved lately, by window, in the plan's order.
+def backtest(seams: Seams[M], plan: WorthPlan, today: date, standing: Standing) -> dict[str, dict[date, float]]:
+    """What a newer model would have saved, in dollars by day, for each of the plan's windows that could be compared.
 
-    All models are trained as of `first_day`, and decide from it to yesterday. None is where that is too few days.
+    No window is there where the champion is as new as can be and nothing older is beside it. ``today`` is the day as of
+    which is looked: the day after the last that was decided.
     """
-    first = first_day(plan, today, champion_as_of)
-    if (today - first).days < plan.least_days:
+    last = today - timedelta(days=1)
+    earliest = max(standing.since, today - timedelta(days=plan.backtest_days))
+    if standing.looked is not None and standing.looked > standing.trained:
+        first = max(earliest, standing.looked)
+    elif standing.former:
+        return {standing.window: saved(seams.older(earliest, last))}
+    elif standing.looked is None:
+        first = max(earliest, standing.since + (today - standing.since) // 2)
+    else:
+        return {}
+    if first <= standing.trained or first > last:
         return {}
     rows = seams.known(first)
     return {
-        window.name: saved(seams.decided(seams.train(cut(rows, window, first)), first, today - timedelta(days=1)))
-        for window in plan.windows
+        window.name: saved(seams.newer(seams.train(cut(rows, window, first)), first, last)) for window in plan.windows
     }
 
 
-def first_day(plan: WorthPlan, today: date, champion_as_of: date) -> date:
-    """The first day of a back-test: so long ago as the plan says, but in the second half of the champion's days."""
-    half = champion_as_of + (today - champion_as_of) // 2
-    return max(today - timedelta(days=plan.backtest_days), half)
-
-
-def saved(cohorts: Iterable[Cohort]) -> Saved:
-    """What the challenger of each day saved. An outcome that is not known counts as the less favourable one."""
-    found = [(cohort.day, cohort.savings) for cohort in cohorts]
-    dollars = np.array([day.at_least for _, day in found], dtype=float)
-    return Saved(tuple(day for day, _ in found), dollars, sum(day.cases for _, day in found))
-
-
-def same_days(found: Mapping[str, Saved]) -> Sequence[date]:
-    """The days that all windows' models decided.
+def saved(cohorts: Iterable[Cohort]) -> dict[date, float]:
+    """What the newer model of each day saved. An outcome that is not known counts as the less favourable one.
 
     Raises:
-        SamePastError: they decided different ones, or a day twice, or a saving is no number.
+        NotASavingError: a day is there twice, or its saving is no number.
     """
-    days = {one.days for one in found.values()}
-    each = next(iter(days), ())
-    if len(days) > 1 or len(set(each)) != len(each):
-        raise SamePastError(
-            "The windows' models did not decide the same days, each once.",
-            remedy="Let every model decide every mature day of the back-test.",
-        )
-    if not all(math.isfinite(one.dollars.sum()) for one in found.values()):
-        raise SamePastError("A day's saving is no number.", remedy="Look at the policy's costs of that day's cases.")
-    return each
+    found: dict[date, float] = {}
+    for cohort in cohorts:
+        dollars = cohort.savings.at_least
+        if cohort.day in found or not math.isfinite(dollars):
+            raise NotASavingError(
+                f"What a newer model saved on {cohort.day} was told twice, or is no number.",
+                remedy="Compare each day once, and look at the policy's costs of that day's cases.",
+            )
+        found[cohort.day] = dollars
+    return found
+
+
+def pooled(
+    found: Mapping[str, Mapping[date, float]], before: Iterable[Mapping[str, Mapping[date, float]]], since: date
+) -> dict[str, dict[date, float]]:
+    """What all looks found, by window and day, from ``since`` on. Of a day that was compared twice, the newer holds."""
+    result: dict[str, dict[date, float]] = {}
+    for look in (*before, found):
+        for window, days in look.items():
+            result.setdefault(window, {}).update({day: dollars for day, dollars in days.items() if day >= since})
+    return {window: dict(sorted(days.items())) for window, days in result.items()}

@@ -1,6 +1,6 @@
 """How often retraining may be tried: a least wait, longer after tries that came to nothing, and a number a quarter.
 
-A try counts whether or not a model came of it: what runs wild is asking.
+A try is a model that was asked for. It counts whether or not it came to decide: what runs wild is asking.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What retraining is worth, and whether to do it."""
+"""What retraining is worth, and whether to do it: by what newer models saved beside older ones, day by day, in the
+looks so far (`automation.drift.worth.backtest`).
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from automation.drift.worth.backtest import same_days
 from automation.rollout.judging.resampling import Mean, Resamples, interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from automation.drift.worth.backtest import Saved
     from automation.drift.worth.plan import WorthPlan
 
 SEED = 7
@@ -30,7 +30,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Tried:
-    """What a window's model saved a day in the back-test: on average and at least."""
+    """What newer models of a window saved a day in the days that were compared: on average and at least."""
 
     window: str
     days: int
@@ -42,8 +42,8 @@ class Tried:
 class Worth:
     """What retraining is worth, in dollars over ``horizon_days``, and the decision.
 
-    - ``window``: the one that is worth most; None if nothing could be back-tested.
-    - ``expected`` and ``at_least``: what its model saves beside the champion, before ``costs``.
+    - ``window``: the one that is worth most; None if too few days could be compared.
+    - ``expected`` and ``at_least``: what a newer model of it saves beside the champion, before ``costs``.
     - ``forgone``: the counterfactual to be judged by later: what is expected to be lost if nothing is retrained, after
       costs; negative where retraining is expected to cost more than it saves.
     """
@@ -69,24 +69,21 @@ class Worth:
         return json.loads(json.dumps(asdict(self), default=str))
 
 
-def judged(found: Mapping[str, Saved], plan: WorthPlan, as_of: date) -> Worth:
-    """Whether to retrain, by what the windows' models saved in the back-test (`backtest.backtest`).
+def judged(found: Mapping[str, Mapping[date, float]], plan: WorthPlan, as_of: date) -> Worth:
+    """Whether to retrain, by what newer models of each window saved beside older ones, in dollars by day.
 
     The lower ends hold for all windows together (each misses the truth with a chance of the plan's rate over their
     number), so that the best of them is not the luckiest. Days are drawn as wholes
     (`automation.rollout.judging.resampling`).
-
-    Raises:
-        SamePastError: the models did not decide the same days.
     """
-    days = len(same_days(found))
     # One more training than was tried: the new model itself.
     costs = plan.costs.of(len(plan.windows) + 1)
-    if days < plan.least_days:
-        says = f"Nothing is retrained: {days} days can be back-tested, and {plan.least_days} are needed to judge by."
+    enough = {each.name: found[each.name] for each in plan.windows if len(found.get(each.name, ())) >= plan.least_days}
+    if not enough:
+        days = max((len(found.get(each.name, ())) for each in plan.windows), default=0)
+        says = f"Nothing is retrained: {days} days can be compared, and {plan.least_days} are needed to judge by."
         return Worth(as_of, Decision.KEEP, None, plan.horizon_days, 0.0, 0.0, costs, 0.0, (), says)
-    resamples = Resamples.drawn(days, SEED)
-    tried = tuple(_tried(window, saved, resamples, plan, len(found)) for window, saved in found.items())
+    tried = tuple(_tried(window, saved, plan, len(enough)) for window, saved in enough.items())
     best = max(tried, key=lambda one: one.a_day_at_least)
     expected, at_least = best.a_day * plan.horizon_days, best.a_day_at_least * plan.horizon_days
     decision = Decision.RETRAIN if at_least > costs else Decision.KEEP
@@ -104,20 +101,20 @@ def judged(found: Mapping[str, Saved], plan: WorthPlan, as_of: date) -> Worth:
     )
 
 
-def _tried(window: str, saved: Saved, resamples: Resamples, plan: WorthPlan, windows: int) -> Tried:
-    days = len(saved.days)
-    found = interval(Mean.of(saved.dollars, np.arange(days), days), resamples, 2 * plan.rate / windows)
+def _tried(window: str, saved: Mapping[date, float], plan: WorthPlan, windows: int) -> Tried:
+    days, dollars = len(saved), np.array(list(saved.values()), dtype=float)
+    resamples = Resamples.drawn(days, SEED)
+    found = interval(Mean.of(dollars, np.arange(days), days), resamples, 2 * plan.rate / windows)
     # An end that cannot be told is no reason to retrain, and must be a number to be kept.
-    low = found.low if math.isfinite(found.low) else -float(np.abs(saved.dollars).max())
+    low = found.low if math.isfinite(found.low) else -float(np.abs(dollars).max())
     return Tried(window, days, found.estimate, low)
 
 
 def _says(decision: Decision, best: Tried, plan: WorthPlan, costs: float, windows: int) -> str:
     of = f" (the best of {windows} windows)" if windows > 1 else ""
-    sure = 1 - plan.rate
     found = (
-        f"a model of the window {best.window}{of} would have saved {_dollars(best.a_day)} a day more than the champion "
-        f"in {best.days} days, at least {_dollars(best.a_day_at_least)} with {sure:.0%} confidence: "
+        f"in {best.days} days, newer models of the window {best.window}{of} saved {_dollars(best.a_day)} a day more "
+        f"than older ones, at least {_dollars(best.a_day_at_least)} with {1 - plan.rate:.0%} confidence: "
         f"{_dollars(best.a_day_at_least * plan.horizon_days)} in {plan.horizon_days} days, "
         f"where a new model costs {_dollars(costs)}"
     )

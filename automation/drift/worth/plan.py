@@ -6,10 +6,12 @@ drift:
       - {name: all}
       - {name: recent, last_days: 60}
       - {name: weighted, half_life_days: 60}
+    look_days: 14
     backtest_days: 28
-    horizon_days: 60
+    remembered_days: 84
+    horizon_days: 14
     costs: {compute: 5.0, review: 200.0, rollout: 1000.0}
-    budget: {least_days: 7, a_quarter: 6, backoff: 2.0, longest_days: 56}
+    budget: {least_days: 7, a_quarter: 7, backoff: 2.0, longest_days: 56}
 """
 
 from __future__ import annotations
@@ -55,15 +57,15 @@ class Costs(_Declared):
 
 
 class Budget(_Declared):
-    """How often retraining may be tried.
+    """How often a new model may be asked for, and looked into whether to.
 
-    - ``least_days`` between two tries; times ``backoff`` for each of the last tries that came to nothing, one after the
-      other, but no more than ``longest_days``.
-    - At most ``a_quarter`` tries in any 91 days.
+    - ``least_days`` between two looks, and between two models that are asked for; of these, times ``backoff`` for each
+      of the last that came to nothing, one after the other, but no more than ``longest_days``.
+    - At most ``a_quarter`` models in any 91 days.
     """
 
     least_days: int = Field(default=7, ge=1)
-    a_quarter: int = Field(default=6, ge=1)
+    a_quarter: int = Field(default=7, ge=1)
     backoff: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     longest_days: int = Field(default=56, ge=1)
 
@@ -77,15 +79,19 @@ class Budget(_Declared):
 class WorthPlan(_Declared):
     """How it is decided whether to retrain.
 
-    Models as of ``backtest_days`` ago decide the days since, beside the champion. Where at least ``least_days`` of them
-    have outcomes, the lower end of what is saved a day, which is above the truth with a chance of ``rate`` for all
-    windows together, counts for ``horizon_days``.
+    It is looked into after an alarm, and where none comes when ``look_days`` are over since the last time (None: after
+    alarms alone). A look compares the days since the last one, at most ``backtest_days``, as a newer model and an older
+    one decide them. Where at least ``least_days`` of the last ``remembered_days`` were compared, by this look and
+    earlier ones, the lower end of what is saved a day, which is above the truth with a chance of ``rate`` for all
+    windows together, counts for ``horizon_days``: as long as it is until it can be asked again.
     """
 
     windows: tuple[Window, ...] = Field(default=(Window(name="all"),), min_length=1)
+    look_days: int | None = Field(default=14, ge=7)
     backtest_days: int = Field(default=28, ge=7)
+    remembered_days: int = Field(default=84, ge=7)
     least_days: int = Field(default=10, ge=5)
-    horizon_days: int = Field(default=60, ge=1)
+    horizon_days: int = Field(default=14, ge=1)
     rate: float = Field(default=0.2, gt=0, lt=0.5)
     costs: Costs = Costs()
     budget: Budget = Budget()
@@ -94,6 +100,6 @@ class WorthPlan(_Declared):
     def _consistent(self) -> Self:
         if twice := sorted(name for name, count in Counter(w.name for w in self.windows).items() if count > 1):
             raise ValueError(f"two windows are called {', '.join(twice)}")
-        if self.least_days > self.backtest_days:
-            raise ValueError(f"least_days is {self.least_days}, more than backtest_days, {self.backtest_days}")
+        if self.least_days > self.remembered_days:
+            raise ValueError(f"least_days is {self.least_days}, more than remembered_days, {self.remembered_days}")
         return self

@@ -14,6 +14,7 @@ import dagster as dg
 from automation import plots
 from automation.gates.gate import Gate, Judgement
 from automation.rollout.judging.metrics import Metric
+from automation.rollout.judging.resampling import CalibrationError, Interval, Resamples, interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from automation.rollout.judging.decisions import Decisions, WouldDecide
     from automation.rollout.judging.findings import Findings, Ran
     from automation.rollout.judging.plan import JudgingPlan
-    from automation.rollout.judging.resampling import Interval
     from automation.rollout.judging.signature import Fit
     from automation.rollout.judging.slices import Slices
     from automation.rollout.sandbox.failure import ModelFailedError
     from automation.workload import ModelSpec
 
+SEED: Final = 7
+TELLING_DAYS: Final = 7
 SIGNATURE: Final = Gate("signature", "The candidate takes what the feature service has, by name and type.")
 RUNS: Final = Gate("runs", "It answers one probability a case, and tries nothing that a model may not.")
 REPRODUCIBLE: Final = Gate(
@@ -130,11 +132,15 @@ def _fast_enough(ran: Ran, plan: JudgingPlan, partition: str | None) -> Judgemen
 
 
 def on_validation(
-    result: Evaluation, model: BoostedModel, given: ModelSpec, partition: str | None
+    result: Evaluation, model: BoostedModel, given: ModelSpec, rate: float, partition: str | None
 ) -> tuple[Judgement, ...]:
-    """The gates on a candidate that was trained here, on the newest rows of its training set."""
+    """The gates on a candidate that was trained here, on the newest rows of its training set.
+
+    What a week's weather does to all of its cases is no fault of a model: that its calibration error is too large is to
+    be proven, at ``rate``, where there are days enough to tell (`TELLING_DAYS`).
+    """
     found, leak = result.metrics, result.strongest_feature
-    error = found["calibration_error"]
+    error = _calibration_error(result, rate)
     return (
         _beats_base_rate(found["brier"], found["brier_base_rate"], partition),
         _beats_simple_rule(found["auc"], found["auc_simple_rule"], given.rule_feature, partition),
@@ -142,8 +148,8 @@ def on_validation(
             result.probability,
             result.label,
             partition,
-            passed=error <= given.calibration_error_limit,
-            says=f"Calibration error {error:.3f}, at most {given.calibration_error_limit:.3f}.",
+            given.calibration_error_limit,
+            error,
         ),
         Judgement(
             NO_LEAK,
@@ -166,11 +172,8 @@ def on_holdout(findings: Findings, model: ModelSpec, plan: JudgingPlan, partitio
             judged.probabilities(judged.candidate),
             judged.holdout.label,
             partition,
-            passed=error.low <= plan.calibration_error_limit,
-            says=f"Calibration error {spanned(error, 3)}, not proven to be more than "
-            f"{plan.calibration_error_limit:.3f}."
-            if error.low <= plan.calibration_error_limit
-            else f"Calibration error {spanned(error, 3)}: more than {plan.calibration_error_limit:.3f}.",
+            plan.calibration_error_limit,
+            error,
         ),
         _no_leak(findings, plan, partition),
         _beside_champion(found, plan, partition),
@@ -203,10 +206,25 @@ def _beats_simple_rule(auc: float, rule_auc: float, feature: str, partition: str
 
 
 def _calibrated(
-    probability: np.ndarray, label: np.ndarray, partition: str | None, *, passed: bool, says: str
+    probability: np.ndarray, label: np.ndarray, partition: str | None, limit: float, error: Interval
 ) -> Judgement:
+    passed = error.low <= limit
+    says = (
+        f"Calibration error {spanned(error, 3)}, not proven to be more than {limit:.3f}."
+        if passed
+        else f"Calibration error {spanned(error, 3)}: more than {limit:.3f}."
+    )
     drawn = plots.image(plots.reliability(probability, label, "Reliability"))
     return Judgement(CALIBRATED, passed=passed, says=says, partition=partition, metadata={"reliability": drawn})
+
+
+def _calibration_error(result: Evaluation, rate: float) -> Interval:
+    """With what it may be; where there are too few days to tell, what it is."""
+    error, days = result.metrics["calibration_error"], int(result.day.max()) + 1
+    if days < TELLING_DAYS:
+        return Interval(error, error, error)
+    statistic = CalibrationError.of(result.probability, result.label, result.day, days)
+    return interval(statistic, Resamples.drawn(days, SEED), rate).within(0.0, 1.0)
 
 
 def _no_leak(findings: Findings, plan: JudgingPlan, partition: str | None) -> Judgement:

@@ -1,4 +1,4 @@
-"""What retraining is worth: by back-tests that know nothing of later, in dollars at least, after costs."""
+"""What retraining is worth: by looks at the past that know nothing of later, in dollars at least, after costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from automation.drift.worth.backtest import SamePastError, Saved, Seams, backtest, saved
+from automation.drift.worth.backtest import NotASavingError, Seams, Standing, backtest, pooled, saved
 from automation.drift.worth.judging import Decision, judged
 from automation.drift.worth.plan import Costs, Window, WorthPlan
 from automation.drift.worth.windows import EmptyWindowError, cut
@@ -20,13 +20,11 @@ TODAY = date(2030, 6, 1)
 PLAN = WorthPlan(windows=(Window(name="all"), Window(name="recent", last_days=60)))
 
 
-def _days(dollars) -> Saved:
-    count = len(dollars)
-    days = tuple(TODAY - timedelta(days=count - number) for number in range(count))
-    return Saved(days, np.asarray(dollars, dtype=float), 100 * count)
+def _days(dollars) -> dict[date, float]:
+    return {TODAY - timedelta(days=len(dollars) - n): float(each) for n, each in enumerate(dollars)}
 
 
-def _noise(seed: int, mean: float, days: int = 28) -> Saved:
+def _noise(seed: int, mean: float, days: int = 28) -> dict[date, float]:
     return _days(np.random.default_rng(seed).normal(mean, 1000.0, days))
 
 
@@ -36,7 +34,7 @@ def test_what_surely_saves_more_than_it_costs_is_retrained():
     assert worth.window == "recent"
     assert worth.at_least < worth.expected
     assert worth.forgone == pytest.approx(worth.expected - worth.costs)
-    assert worth.says.startswith("It is retrained: a model of the window recent (the best of 2 windows)")
+    assert worth.says.startswith("It is retrained: in 28 days, newer models of the window recent (the best of 2")
 
 
 def test_what_might_as_well_save_nothing_is_not_retrained():
@@ -70,18 +68,18 @@ def test_too_few_days_are_no_reason_to_retrain():
     worth = judged({"all": _noise(1, 5000.0, PLAN.least_days - 1)}, PLAN, TODAY)
     assert worth.decision is Decision.KEEP
     assert worth.window is None
-    assert "9 days can be back-tested, and 10 are needed" in worth.says
+    assert "9 days can be compared, and 10 are needed" in worth.says
+    few = {"all": _noise(1, 5000.0, 9), "recent": _noise(1, 100.0, 20)}
+    assert [each.window for each in judged(few, PLAN, TODAY).tried] == ["recent"]
+
+
+def test_a_window_that_is_not_planned_any_more_is_not_judged():
+    worth = judged({"weighted": _noise(1, 5000.0)}, PLAN, TODAY)
+    assert (worth.decision, worth.window) == (Decision.KEEP, None)
 
 
 def test_savings_that_are_all_alike_are_sure():
     assert judged({"all": _days([100.0] * 28)}, PLAN, TODAY).at_least == 100.0 * PLAN.horizon_days
-
-
-def test_windows_that_were_tried_on_different_days_are_not_compared():
-    with pytest.raises(SamePastError, match="same days"):
-        judged({"all": _noise(1, 0.0, 28), "recent": _noise(1, 0.0, 27)}, PLAN, TODAY)
-    with pytest.raises(SamePastError, match="no number"):
-        judged({"all": _days([float("nan")] * 28)}, PLAN, TODAY)
 
 
 def test_the_judgement_is_kept_as_the_same_data():
@@ -132,7 +130,8 @@ def test_a_window_without_rows_is_refused():
     [
         ({"windows": [{"name": "a", "last_days": 9, "half_life_days": 9}]}, "cut in one way"),
         ({"windows": [{"name": "a"}, {"name": "a"}]}, "two windows are called a"),
-        ({"least_days": 29}, "more than backtest_days"),
+        ({"least_days": 85}, "more than remembered_days"),
+        ({"look_days": 3}, "greater than or equal to 7"),
         ({"budget": {"least_days": 60}}, "less than least_days"),
     ],
 )
@@ -151,16 +150,16 @@ def _cohort(day: date, saved_dollars: float) -> Cohort:
 
 
 class _World:
-    """Notes what it was asked. A model is the number of rows that it was trained on."""
+    """Notes what it was asked. A model is the number of rows that it learned from, and saves as many dollars a day."""
 
     def __init__(self) -> None:
         self.asked: list[date] = []
         self.trained: list[int] = []
-        self.spans: set[tuple[date, date]] = set()
+        self.spans: list[tuple[date, date]] = []
 
     @property
     def seams(self) -> Seams[int]:
-        return Seams(self.known, self.train, self.decided)
+        return Seams(self.known, self.train, self.newer, self.older)
 
     def known(self, as_of: date) -> pl.DataFrame:
         self.asked.append(as_of)
@@ -170,29 +169,73 @@ class _World:
         self.trained.append(rows.height)
         return rows.height
 
-    def decided(self, model: int, first: date, last: date) -> list[Cohort]:
-        self.spans.add((first, last))
+    def newer(self, model: int, first: date, last: date) -> list[Cohort]:
+        self.spans.append((first, last))
         return [_cohort(first + timedelta(days=n), float(model)) for n in range((last - first).days + 1)]
 
-
-def test_models_of_the_past_decide_the_days_since():
-    world, first = _World(), TODAY - timedelta(days=PLAN.backtest_days)
-    found = backtest(world.seams, PLAN, TODAY, champion_as_of=date(2030, 1, 1))
-    assert world.asked == [first]
-    assert world.spans == {(first, TODAY - timedelta(days=1))}
-    assert world.trained == [544, 120]
-    assert found["all"].dollars.tolist() == [544.0] * PLAN.backtest_days
+    def older(self, first: date, last: date) -> list[Cohort]:
+        return self.newer(7, first, last)
 
 
-def test_days_that_the_champion_was_trained_on_do_not_count():
+def _ago(days: int) -> date:
+    return TODAY - timedelta(days=days)
+
+
+def _standing(trained: int, looked: int | None, former: bool = False) -> Standing:
+    return Standing(_ago(trained), _ago(trained), "recent", former, None if looked is None else _ago(looked))
+
+
+def test_a_champion_older_than_the_last_look_is_compared_with_models_as_of_that():
     world = _World()
-    backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=30))
-    # Half of them are what the newer model knows more.
-    assert world.asked == [TODAY - timedelta(days=15)]
-    assert backtest(world.seams, PLAN, TODAY, champion_as_of=TODAY - timedelta(days=18)) == {}
+    found = backtest(world.seams, PLAN, TODAY, _standing(trained=60, looked=14, former=True))
+    assert world.asked == [_ago(14)]
+    assert world.spans == [(_ago(14), _ago(1))] * 2
+    assert world.trained == [572, 120]
+    assert found["all"] == {_ago(n): 572.0 for n in range(14, 0, -1)}
+
+
+def test_no_look_goes_further_back_than_a_back_test_may():
+    world = _World()
+    backtest(world.seams, PLAN, TODAY, _standing(trained=200, looked=100))
+    assert world.asked == [_ago(PLAN.backtest_days)]
+
+
+def test_a_champion_of_the_last_look_is_itself_compared_with_the_one_before():
+    world = _World()
+    found = backtest(world.seams, PLAN, TODAY, _standing(trained=14, looked=14, former=True))
+    assert world.asked == [], "nothing is trained"
+    assert found == {"recent": {_ago(n): 7.0 for n in range(14, 0, -1)}}
+
+
+def test_a_champion_of_the_last_look_with_none_before_it_is_compared_with_nothing():
+    assert backtest(_World().seams, PLAN, TODAY, _standing(trained=14, looked=14)) == {}
+
+
+def test_the_first_look_has_a_model_of_half_of_the_champions_days_decide_the_other_half():
+    world = _World()
+    backtest(world.seams, PLAN, TODAY, _standing(trained=20, looked=None))
+    assert world.asked == [_ago(10)]
+    assert set(world.spans) == {(_ago(10), _ago(1))}
+    assert backtest(world.seams, PLAN, TODAY, _standing(trained=1, looked=None)) == {}, "it is as new as can be"
+
+
+def test_a_day_of_another_champion_is_not_compared():
+    world = _World()
+    standing = Standing(_ago(60), _ago(5), "all", former=False, looked=_ago(14))
+    backtest(world.seams, PLAN, TODAY, standing)
+    assert set(world.spans) == {(_ago(5), _ago(1))}
 
 
 def test_what_was_saved_is_told_by_day():
-    found = saved([_cohort(TODAY, 5.0), _cohort(TODAY + timedelta(days=1), -2.0)])
-    assert found.dollars.tolist() == [5.0, -2.0]
-    assert found.cases == 2
+    assert saved([_cohort(TODAY, 5.0), _cohort(TODAY + timedelta(days=1), -2.0)]) == {
+        TODAY: 5.0,
+        TODAY + timedelta(days=1): -2.0,
+    }
+    with pytest.raises(NotASavingError, match="told twice"):
+        saved([_cohort(TODAY, 5.0), _cohort(TODAY, 5.0)])
+
+
+def test_looks_are_pooled_by_day_as_far_as_is_remembered_and_the_newest_holds():
+    looks = [{"all": {_ago(30): 1.0, _ago(20): 2.0}}, {"recent": {_ago(20): 3.0}}]
+    found = pooled({"all": {_ago(20): 5.0, _ago(5): 4.0}}, looks, since=_ago(25))
+    assert found == {"all": {_ago(20): 5.0, _ago(5): 4.0}, "recent": {_ago(20): 3.0}}
