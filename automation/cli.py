@@ -138,6 +138,9 @@ COMMANDS: dict[str, Entry | Group] = {
             "show": Entry(
                 "automation.drift.commands:show", "Show what each channel knows, and why a model was retrained or not."
             ),
+            "compare": Entry(
+                "automation.drift.commands:compare", "Compare what was done with retraining never, monthly, or oftener."
+            ),
         },
     ),
     "switch": Group(

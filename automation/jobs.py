@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DELIVERIES, ONLINE_FEATURES, FEATURE_STATISTICS = "deliveries", "online_features", "feature_statistics"
 MODEL_ALIASES = "model_aliases"
 CANDIDATE_MODEL = "candidate_model"
-RETRAINING = "retraining"
+RETRAINING, RETRAINING_WAYS = "retraining", "retraining_ways"
 SUBMITTED_MODEL, ENTERED_MODEL = "submitted_model", "entered_model"
 
 
@@ -37,6 +37,7 @@ class Jobs:
     landing: UnresolvedAssetJobDefinition
     release: UnresolvedAssetJobDefinition
     upkeep: UnresolvedAssetJobDefinition
+    ways: UnresolvedAssetJobDefinition | None
 
     @property
     def all(self) -> tuple[UnresolvedAssetJobDefinition, ...]:
@@ -49,6 +50,7 @@ class Jobs:
             self.landing,
             self.release,
             self.upkeep,
+            *([] if self.ways is None else [self.ways]),
         )
 
 
@@ -80,6 +82,10 @@ def build(workload: Workload) -> Jobs:
         | _stage(workload, Stage.OUTCOMES)
         | _stage(workload, Stage.MONITORING)
     )
+    # Asked for, and no part of a day.
+    ways = dg.AssetSelection.assets(f"{workload.name}/{RETRAINING_WAYS}")
+    if spec.drift is not None:
+        everyday -= ways
 
     def job(
         kind: str, selection: dg.AssetSelection, description: str, tags: Mapping[str, str] | None = None
@@ -125,6 +131,9 @@ def build(workload: Workload) -> Jobs:
             "What the tables and their quarantines hold, judged again by the contracts as they are now.",
             {ROWS_FROM: QUARANTINE},
         ),
+        ways=None
+        if spec.drift is None
+        else job(RETRAINING_WAYS, ways, "A month of decisions, as other ways to retrain would have made them."),
     )
 
 

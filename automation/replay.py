@@ -200,6 +200,7 @@ class Platform:
         step: Step,
         only: Sequence[dg.AssetKey] | None = None,
         more_tags: Mapping[str, str] | None = None,
+        more_config: Mapping[str, object] | None = None,
     ) -> Stopped | None:
         """Runs one step, or ``only`` some assets of its job. Returns why it stopped, or None if it succeeded."""
         from automation.jobs import name
@@ -221,7 +222,7 @@ class Platform:
             tags=tags,
             asset_selection=only,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **(more_config or {})},
         )
         return None if result.success else _stopped(result)
 

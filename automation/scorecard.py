@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +15,7 @@ from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.evaluation import auc, calibration_error
 from automation.lakehouse import DAY, Lakehouse
+from automation.ledger import store
 from automation.options import DATE, WORKLOAD
 from automation.quarantine import held
 from automation.replay import Platform
@@ -22,10 +23,14 @@ from automation.versions import newest
 from automation.workload import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from automation.ledger.store import Ledger
     from automation.policy.costs import Costs
     from automation.workload import Policy, Workload
 
 THRESHOLDS = 60
+AS_IT_WAS = "as it was"
 
 
 class NothingDecidedError(WarrantError):
@@ -53,6 +58,21 @@ class Month:
 
 
 @dataclass(frozen=True)
+class Retraining:
+    """A way to retrain: dollars saved against doing nothing and AUC by month, the models it trained, and their cost.
+
+    ``way`` is "as it was", or another that was compared with it (`warrant drift compare`).
+    """
+
+    way: str
+    saved_by_month: dict[str, float]
+    auc_by_month: dict[str, float | None]
+    saved: float
+    trainings: int
+    cost: float
+
+
+@dataclass(frozen=True)
 class Scorecard:
     """What the days came to. Dollars are of decisions whose outcome is known; rates are of all decisions."""
 
@@ -72,6 +92,7 @@ class Scorecard:
     months: tuple[Month, ...]
     quarantined_by_rule: dict[str, dict[str, int]]
     seconds_by_stage: dict[str, float]
+    retraining: tuple[Retraining, ...] = ()
 
 
 def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dict[str, float]) -> Scorecard:
@@ -162,6 +183,47 @@ def quarantined_by_rule(lake: Lakehouse, workload: Workload, days: Days) -> dict
         if counted.height:
             result[table] = dict(counted.iter_rows())
     return result
+
+
+def retraining(lake: Lakehouse, ledger: Ledger, workload: Workload, days: Days, months: Sequence[Month]):
+    """What was done about retraining on ``days``, then each other way that was compared in all of their months; nothing
+    of a workload that is not watched for drift."""
+    from automation.drift import asking
+    from automation.drift.worth.ways import read
+    from automation.rollout.machine import Kind, rollout
+
+    plan = workload.spec.drift
+    if plan is None:
+        return
+    costs = plan.worth.costs
+    found = rollout(ledger, workload.name)
+    # The model that decided the first day is one, as it is of each other way.
+    own = {each.version for each in found.changes if each.kind is Kind.REGISTERED and each.as_of in days}
+    looked = [each for each in asking.askings(ledger, workload.name) if each.day in days]
+    tried = sum(each.trained for each in looked)
+    yield Retraining(
+        AS_IT_WAS,
+        {each.month: each.saved_against_doing_nothing for each in months},
+        {each.month: each.auc for each in months},
+        sum(each.saved_against_doing_nothing for each in months),
+        len(own) + tried,
+        len(own) * costs.of(1) + tried * costs.compute,
+    )
+    ways = read(lake, workload.name, days)
+    for way in dict.fromkeys(each.way for each in ways):
+        came = [each for each in ways if each.way is way]
+        named = {f"{each.first:%Y-%m}": each for each in came}
+        if list(named) != [each.month for each in months]:
+            continue
+        trainings = sum(each.trainings for each in came)
+        yield Retraining(
+            way.value,
+            {month: each.saved for month, each in named.items()},
+            {month: each.auc for month, each in named.items()},
+            sum(each.saved for each in came),
+            trainings,
+            trainings * costs.of(1),
+        )
 
 
 def seconds_by_stage(platform: Platform, workload: Workload, days: Days) -> dict[str, float]:
@@ -287,6 +349,26 @@ def show(card: Scorecard, policy: Policy) -> None:
             for m in card.months
         ],
     )
+    if len(card.retraining) > 1:
+        table(
+            "Ways to retrain: AUC, and saved against doing nothing",
+            ["month", *(each.way for each in card.retraining)],
+            [
+                *(
+                    (
+                        month,
+                        *(
+                            f"{figure(each.auc_by_month[month], '.3f')}  ${each.saved_by_month[month]:,.0f}"
+                            for each in card.retraining
+                        ),
+                    )
+                    for month in card.retraining[0].saved_by_month
+                ),
+                ("in all", *(f"${each.saved:,.0f}" for each in card.retraining)),
+                ("models trained", *(f"{each.trainings:,}" for each in card.retraining)),
+                ("their cost", *(f"${each.cost:,.0f}" for each in card.retraining)),
+            ],
+        )
     table(
         "Quarantined rows",
         ["table: rule", "rows"],
@@ -306,7 +388,8 @@ def show(card: Scorecard, policy: Policy) -> None:
 @click.option("--to", "last", type=DATE, help="Last day; by default the last that was decided.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str, first, last, as_json: bool) -> None:
-    """Say what the decided days came to: cases, actions, quality, dollars, quarantine, time.
+    """Say what the decided days came to: cases, actions, quality, dollars, quarantine, time; and what other ways to
+    retrain would have come to, where `warrant drift compare` was asked for all of their months.
 
     \b
     Examples:
@@ -341,4 +424,6 @@ def scorecard_of(platform: Platform, workload: Workload, first=None, last=None) 
             remedy=f"Replay some: warrant replay --workload {workload.name} --from … --to …",
         )
     days = Days(chosen[0], chosen[-1])
-    return score(lake, workload, days, seconds_by_stage(platform, workload, days))
+    card = score(lake, workload, days, seconds_by_stage(platform, workload, days))
+    with store.opened(platform.settings) as ledger:
+        return replace(card, retraining=tuple(retraining(lake, ledger, workload, days, card.months)))

@@ -18,6 +18,7 @@ from assets.stages import (
     raw,
     reconciliation,
     retraining,
+    retraining_ways,
     rollout,
     scoring,
     shadow,
@@ -52,6 +53,7 @@ STAGES = (
     input_drift,
     performance,
     retraining,
+    retraining_ways,
     upkeep,
     reconciliation,
 )

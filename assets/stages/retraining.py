@@ -5,7 +5,7 @@ expected to be worth (`automation.drift.asking`); the sensor ``WORKLOAD_retraini
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,17 +13,15 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.stages.challengers import rescored
 from assets.stages.declaration import days_before, declared, key, run_days
 from assets.stages.drift import decided_days
 from assets.stages.feature_store import FeatureStoreResource
-from assets.stages.scoring import SCORES
+from assets.stages.past import Past
 from assets.stages.training import fit, labelled_cases, training_rows
 from automation import gates
 from automation.calendar import Days
 from automation.drift import asking, states
 from automation.drift.asking import Answer, Asking
-from automation.drift.days import DecidedDays
 from automation.drift.plan import Cause, DriftPlan
 from automation.drift.states import CHANNELS, FEATURE_FAULTS, INPUT_DRIFT, REALISED_HARM
 from automation.drift.triage import Triage, triage
@@ -34,18 +32,12 @@ from automation.engines.choice import chosen_engine
 from automation.jobs import RETRAINING
 from automation.lakehouse import Lakehouse
 from automation.ledger import store
-from automation.ledger.store import Ledger
 from automation.models import Model
 from automation.plots import image, lines
-from automation.policy import activation
-from automation.policy.bundle import PolicyBundle
-from automation.policy.deciding import Weighed, outcomes_of
-from automation.policy.evidence import day_of, off_as_decided, used_by_others
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout import kept as kept_models
 from automation.rollout.machine import DECIDING, Change, Kind, Rollout, rollout
 from automation.rollout.verdicts.pairs import Cohort, paired
-from automation.settings import Settings
 from automation.workload import Stage, Workload
 
 
@@ -88,11 +80,12 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
         as_of, earlier = day + timedelta(days=1), asking.looks(before, day)
         standing, former = _standing(found, earlier, plan, day)
         with store.opened(models.settings) as ledger:
-            past = _Past(workload, lake, models.settings, ledger, feature_store, days, former, day)
-            saved = backtest(past.seams, plan.worth, as_of, standing)
+            past = Past(workload, lake, models.settings, ledger, days)
+            looked = _Looked(past, feature_store, former, day)
+            saved = backtest(looked.seams, plan.worth, as_of, standing)
         since = as_of - timedelta(days=plan.worth.remembered_days)
         pool = pooled(saved, [each.saved for each in earlier], since)
-        told = _asking(judged(pool, plan.worth, day), saved, plan, causes, day)
+        told = replace(_asking(judged(pool, plan.worth, day), saved, plan, causes, day), trained=len(looked.trained))
         with store.opened(models.settings) as ledger:
             told = asking.said(ledger, name, told, datetime.now(UTC))
         return dg.MaterializeResult(
@@ -219,65 +212,55 @@ def _plots(looks: Sequence[Asking], since: date) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Past:
-    """What a back-test asks for, of the tables as they are on the day."""
+class _Looked:
+    """What a look asks of the past, at the end of ``today``."""
 
-    workload: Workload
-    lake: Lakehouse
-    settings: Settings
-    ledger: Ledger
+    past: Past
     feature_store: FeatureStoreResource
-    days: DecidedDays
     former: Change | None
     today: date
+    # How many rows each model learned from that was trained for it.
+    trained: list[int] = field(default_factory=list)
 
     @property
     def seams(self) -> Seams[Model]:
-        return Seams(self.known, lambda rows: fit(self.workload, rows).model, self.newer, self.older)
+        workload = self.past.workload
+
+        def train(rows: pl.DataFrame) -> Model:
+            self.trained.append(rows.height)
+            return fit(workload, rows).model
+
+        return Seams(self.known, train, self.newer, self.older)
 
     def known(self, as_of: date) -> pl.DataFrame:
         """The training set as of a day."""
-        labelled = labelled_cases(self.lake, self.workload, as_of)
-        store = self.feature_store.open(chosen_engine(self.workload, self.settings))
-        return training_rows(self.workload, labelled, store).usable
+        workload = self.past.workload
+        labelled = labelled_cases(self.past.lake, workload, as_of)
+        store = self.feature_store.open(chosen_engine(workload, self.past.settings))
+        return training_rows(workload, labelled, store).usable
 
     def newer(self, model: Model, first: date, last: date) -> Iterator[Cohort]:
         """Days to which nothing more is to come, as they were decided and as a newer model would have."""
-        return self._mature(first, last, lambda was, made: (was, made), model)
+        return self._mature(model, first, last, lambda was, made: (was, made))
 
     def older(self, first: date, last: date) -> Iterator[Cohort]:
         """Such days, as the model would have decided them whose place the champion took, and as they were."""
         assert self.former is not None  # noqa: S101 - the back-test was told whether there is one
-        model = kept_models.model(self.settings, self.former.champion.digest)
-        return self._mature(first, last, lambda was, made: (made, was), model)
+        model = kept_models.model(self.past.settings, self.former.champion.digest)
+        return self._mature(model, first, last, lambda was, made: (made, was))
 
     def _mature(
         self,
+        model: Model,
         first: date,
         last: date,
         order: Callable[[pl.DataFrame, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]],
-        model: Model,
     ) -> Iterator[Cohort]:
-        labels = self.days.labels(first, self.today)
-        wait = self.workload.spec.drift.harm.wait_days if self.workload.spec.drift else 0
-        for day in self.workload.calendar.within(Days(first, last)):
-            was = self.days.decisions(day)
-            if was.is_empty():
-                continue
-            policy = activation.kept(self.settings, str(was["policy_version"][0]))
-            cohort = paired(*order(was, self._made(model, day, policy)), labels, day, policy.declared)
+        labels = self.past.days.labels(first, self.today)
+        drift = self.past.workload.spec.drift
+        wait = drift.harm.wait_days if drift else 0
+        for day, was, policy in self.past.decided(first, last):
+            cohort = paired(*order(was, self.past.made(model, day, policy)), labels, day, policy.declared)
             if not cohort.is_mature(self.today, wait):
                 return
             yield cohort
-
-    def _made(self, model: Model, day: date, policy: PolicyBundle) -> pl.DataFrame:
-        """What a model would have decided on a day, under the policy, the limits and the switches of the time."""
-        name = self.workload.name
-        scores = self.lake.read(name, SCORES, Days.one(day)).sort("event_time", "case_key")
-        own = rescored(self.workload, model, scores)
-        cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
-        used = used_by_others(self.ledger, name, day)
-        off = off_as_decided(self.ledger, name, day).of_actions
-        weighed = Weighed(replace(day_of(self.workload, own, cases), off=off), policy)
-        action = outcomes_of(weighed, weighed.choose(used))["action"]
-        return own.select("case_key", "probability").with_columns(action, stake=pl.Series(weighed.stake))

@@ -44,7 +44,8 @@ class Asking:
     """One event: on the evidence of ``day``, a model as of the day after it is asked for, or is not.
 
     ``causes`` are the alarms; none where the time had come to look. ``window`` is what it learns from, ``worth`` what
-    it is expected to save and to cost, and ``saved`` what this look found: dollars by window and day.
+    it is expected to save and to cost, ``saved`` what this look found, in dollars by window and day, and ``trained`` how
+    many models it trained for that.
     """
 
     day: date
@@ -54,6 +55,7 @@ class Asking:
     worth: Mapping[str, Any]
     says: str
     saved: Mapping[str, Mapping[date, float]] = field(default_factory=dict)
+    trained: int = 0
 
     @property
     def as_of(self) -> date:
@@ -75,6 +77,7 @@ class Asking:
                 name: {date.fromisoformat(day): dollars for day, dollars in days.items()}
                 for name, days in said["saved"].items()
             },
+            said["trained"],
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -87,6 +90,7 @@ class Asking:
             "saved": {
                 name: {day.isoformat(): dollars for day, dollars in days.items()} for name, days in self.saved.items()
             },
+            "trained": self.trained,
         }
 
 

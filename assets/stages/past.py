@@ -1,0 +1,53 @@
+"""The past, asked again: what was known as of a day, and what another model would have decided on days that were."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+
+import polars as pl
+
+from assets.stages.challengers import rescored
+from assets.stages.scoring import SCORES
+from automation.calendar import Days
+from automation.drift.days import DecidedDays
+from automation.lakehouse import Lakehouse
+from automation.ledger.store import Ledger
+from automation.models import Model
+from automation.policy import activation
+from automation.policy.bundle import PolicyBundle
+from automation.policy.deciding import Weighed, outcomes_of
+from automation.policy.evidence import day_of, off_as_decided, used_by_others
+from automation.settings import Settings
+from automation.workload import Workload
+
+
+@dataclass(frozen=True)
+class Past:
+    """Days that were decided, in the tables as they are."""
+
+    workload: Workload
+    lake: Lakehouse
+    settings: Settings
+    ledger: Ledger
+    days: DecidedDays
+
+    def decided(self, first: date, last: date) -> Iterator[tuple[date, pl.DataFrame, PolicyBundle]]:
+        """The days from one to another of which there are decisions, with these and the policy that made them."""
+        for day in self.workload.calendar.within(Days(first, last)):
+            was = self.days.decisions(day)
+            if not was.is_empty():
+                yield day, was, activation.kept(self.settings, str(was["policy_version"][0]))
+
+    def made(self, model: Model, day: date, policy: PolicyBundle) -> pl.DataFrame:
+        """What a model would have decided on a day, under the policy, the limits and the switches of the time.
+
+        Columns: case_key, probability (null where the vector broke its contract), action and stake.
+        """
+        name = self.workload.name
+        scores = self.lake.read(name, SCORES, Days.one(day)).sort("event_time", "case_key")
+        own = rescored(self.workload, model, scores)
+        cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
+        off = off_as_decided(self.ledger, name, day).of_actions
+        weighed = Weighed(replace(day_of(self.workload, own, cases), off=off), policy)
+        action = outcomes_of(weighed, weighed.choose(used_by_others(self.ledger, name, day)))["action"]
+        return own.select("case_key", "probability").with_columns(action, stake=pl.Series(weighed.stake))
