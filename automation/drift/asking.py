@@ -44,8 +44,8 @@ class Asking:
     """One event: on the evidence of ``day``, a model as of the day after it is asked for, or is not.
 
     ``causes`` are the alarms; none where the time had come to look. ``window`` is what it learns from, ``worth`` what
-    it is expected to save and to cost, ``saved`` what this look found, in dollars by window and day, and ``trained`` how
-    many models it trained for that.
+    it is expected to save and to cost, ``saved`` what this look found, in dollars by window and day, and ``trained``
+    how many models it trained for that.
     """
 
     day: date

@@ -59,8 +59,9 @@ def described(definitions: dg.Definitions) -> dict[str, dict]:
 def _partitioned(partitions: dg.PartitionsDefinition) -> str:
     if isinstance(partitions, dg.DynamicPartitionsDefinition):
         return str(partitions.name)
-    assert isinstance(partitions, dg.DailyPartitionsDefinition)
-    return f"{partitions.start:%Y-%m-%d} to {partitions.end:%Y-%m-%d} {partitions.timezone}"
+    assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
+    each = "" if isinstance(partitions, dg.DailyPartitionsDefinition) else f", each {partitions.schedule_type.value}"
+    return f"{partitions.start:%Y-%m-%d} to {partitions.end:%Y-%m-%d} {partitions.timezone}{each}"
 
 
 def _mapping(dep: dg.AssetDep) -> str:
@@ -129,10 +130,10 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
         "flight_disruption_landing",
         "flight_disruption_release",
         "flight_disruption_upkeep",
+        "flight_disruption_retraining_ways",
     }
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
         "flight_disruption_daily",
-        "flight_disruption_retrain",
         "flight_disruption_upkeep",
     ]
     assert [

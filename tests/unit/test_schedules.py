@@ -15,9 +15,15 @@ from automation.workload import Workload
 ROOT = Path(__file__).parent.parent.parent
 
 
+def retraining_on(workload: Workload, day: int | None) -> Workload:
+    spec = workload.spec.model_copy(update={"retrain_day": day})
+    return Workload(spec, workload.package, ROOT / "contracts")
+
+
 @pytest.fixture(scope="module")
 def built(workload) -> dict[str, dg.ScheduleDefinition]:
-    return {schedule.name: schedule for schedule in schedules.build(workload, jobs.build(workload))}
+    monthly = retraining_on(workload, 1)
+    return {schedule.name: schedule for schedule in schedules.build(monthly, jobs.build(monthly))}
 
 
 def asked(schedule: dg.ScheduleDefinition, at: datetime) -> dg.RunRequest | dg.SkipReason:
@@ -68,7 +74,6 @@ def test_a_replay_retrains_on_the_same_days_as_the_schedule() -> None:
 
 
 def test_a_workload_without_a_retraining_day_has_no_schedule_for_it(workload) -> None:
-    spec = workload.spec.model_copy(update={"retrain_day": None})
-    never = Workload(spec, workload.package, ROOT / "contracts")
+    never = retraining_on(workload, None)
     names = [schedule.name for schedule in schedules.build(never, jobs.build(never))]
     assert names == ["flight_disruption_daily", "flight_disruption_upkeep"]
