@@ -26,15 +26,17 @@ from automation.drift.states import (
     Watched,
 )
 from automation.drift.triage import Triage
+from automation.drift.worth.backtest import Standing
 from automation.drift.worth.judging import Decision, Worth
 from automation.drift.worth.plan import Budget, Window, WorthPlan
 from automation.lakehouse import DAY as DAY_COLUMN
 from automation.lakehouse import Lakehouse
 from automation.rollout.machine import Champion, Rollout
+from automation.rollout.rollback import roll_back
 from automation.settings import Settings
 from automation.workload import Workload
 from contracts import canonical_json
-from tests.rollout.conftest import APRIL, MARCH, NAME, standing
+from tests.rollout.conftest import APRIL, MARCH, MAY, NAME, NOW, OPERATOR, standing
 
 DAY = APRIL - timedelta(days=1)
 RECENT = Window(name="recent", last_days=60)
@@ -144,6 +146,40 @@ def test_a_fault_is_held_against_the_data_for_some_days(tmp_path: Path) -> None:
         states.keep(lake, NAME, FEATURE_FAULTS, Kept(WATCHED, day, b"{}", alarm, f"wind: stuck {far}", []))
     first = DAY - timedelta(days=PLAN.repaired_days)
     assert retraining._mending(lake, NAME, PLAN, DAY) == (f"on {first}, wind: stuck {PLAN.repaired_days}",)
+
+
+# ------------------------------------------------------------------ who is compared
+
+
+def stands(settings: Settings, day: date, *looks: Asking) -> tuple[Standing, int | None]:
+    found, former = retraining._standing(standing(settings), looks, PLAN, day)
+    return found, None if former is None else former.version
+
+
+def test_a_first_champion_has_no_model_before_it(settings: Settings, promoted: Callable[..., Champion]) -> None:
+    promoted(1, MARCH)
+    assert stands(settings, DAY) == (Standing(MARCH, MARCH, "all", former=False, looked=None), None)
+
+
+def test_a_champion_stands_beside_the_older_model_whose_place_it_took(
+    settings: Settings, promoted: Callable[..., Champion]
+) -> None:
+    promoted(1, MARCH)
+    promoted(2, APRIL)
+    look = Asking(DAY, Answer.ASKED, (), RECENT, {}, "as it was said")
+    expected = Standing(APRIL, APRIL, "recent", former=True, looked=APRIL)
+    assert stands(settings, APRIL + timedelta(days=13), look) == (expected, 1)
+    assert stands(settings, DAY)[0].trained == MARCH, "of an earlier day, who decided that"
+
+
+def test_after_a_rollback_the_model_before_is_the_newer_one_and_nothing_stands_beside_the_champion(
+    settings: Settings, workload: Workload, promoted: Callable[..., Champion]
+) -> None:
+    promoted(1, MARCH)
+    promoted(2, APRIL)
+    roll_back(settings, workload, by=OPERATOR, why="it misses evenings.", as_of=MAY, views=dict, now=lambda: NOW)
+    found, former = stands(settings, MAY)
+    assert (found.trained, found.since, found.former, former) == (MARCH, MAY, False, None)
 
 
 # ------------------------------------------------------------------ what is said of it
