@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -42,6 +43,8 @@ def vectors(rows: int) -> pl.DataFrame:
             "seats": [100] * rows,
             "leak": [row % 2 for row in range(rows)],
             "empty": pl.Series([None] * rows, dtype=pl.Float64),
+            # Six hours apart, from eight in the evening in New York.
+            "event_time": [datetime(2013, 3, 2, 1, tzinfo=UTC) + timedelta(hours=6 * row) for row in range(rows)],
         }
     )
 
@@ -61,6 +64,12 @@ def test_an_outcome_hidden_in_missing_values_is_found(workload) -> None:
     rows = vectors(100).with_columns(gone=pl.when(pl.col("leak") == 1).then(None).otherwise(pl.lit(1.0)))
     result = evaluate(np.full(100, 0.5), label, rows, workload.spec, ["gone", "seats"])
     assert (result.strongest_feature.name, result.strongest_feature.auc) == ("gone", 1.0)
+
+
+def test_each_case_is_of_the_local_day_of_its_decision(workload) -> None:
+    label = np.array([0, 1] * 5)
+    result = evaluate(np.full(10, 0.5), label, vectors(10), workload.spec, ["seats"])
+    assert result.day.tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
 
 
 def test_dollars_are_those_of_the_policy(workload) -> None:

@@ -6,12 +6,13 @@ drift:
       - {name: all}
       - {name: recent, last_days: 60}
       - {name: weighted, half_life_days: 60}
-    look_days: 14
+    look_days: 7
     backtest_days: 28
     remembered_days: 84
-    horizon_days: 14
+    horizon_days: 7
+    rate: 0.3
     costs: {compute: 5.0, review: 200.0, rollout: 1000.0}
-    budget: {least_days: 7, a_quarter: 7, backoff: 2.0, longest_days: 56}
+    budget: {least_days: 7, a_quarter: 13, backoff: 2.0, longest_days: 56}
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Budget(_Declared):
     """
 
     least_days: int = Field(default=7, ge=1)
-    a_quarter: int = Field(default=7, ge=1)
+    a_quarter: int = Field(default=13, ge=1)
     backoff: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     longest_days: int = Field(default=56, ge=1)
 
@@ -87,12 +88,12 @@ class WorthPlan(_Declared):
     """
 
     windows: tuple[Window, ...] = Field(default=(Window(name="all"),), min_length=1)
-    look_days: int | None = Field(default=14, ge=7)
+    look_days: int | None = Field(default=7, ge=7)
     backtest_days: int = Field(default=28, ge=7)
     remembered_days: int = Field(default=84, ge=7)
     least_days: int = Field(default=10, ge=5)
-    horizon_days: int = Field(default=14, ge=1)
-    rate: float = Field(default=0.2, gt=0, lt=0.5)
+    horizon_days: int = Field(default=7, ge=1)
+    rate: float = Field(default=0.3, gt=0, lt=0.5)
     costs: Costs = Costs()
     budget: Budget = Budget()
 

@@ -39,7 +39,7 @@ def test_what_surely_saves_more_than_it_costs_is_retrained():
 
 def test_what_might_as_well_save_nothing_is_not_retrained():
     kept = [judged({"all": _noise(seed, 0.0)}, WorthPlan(), TODAY).decision for seed in range(100)]
-    assert kept.count(Decision.RETRAIN) <= 27  # the rate is 0.2
+    assert kept.count(Decision.RETRAIN) <= 38  # the rate is 0.3
 
 
 def test_the_best_of_many_equal_windows_is_not_taken_for_its_luck():
@@ -49,7 +49,7 @@ def test_the_best_of_many_equal_windows_is_not_taken_for_its_luck():
         judged({window.name: _noise(100 * seed + n, 0.0) for n, window in enumerate(windows)}, plan, TODAY).decision
         for seed in range(60)
     ]
-    assert found.count(Decision.RETRAIN) <= 20
+    assert found.count(Decision.RETRAIN) <= 26
 
 
 def test_a_saving_that_does_not_pay_for_the_new_model_is_left():

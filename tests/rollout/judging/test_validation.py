@@ -1,4 +1,4 @@
-"""A candidate that was trained here is held for an error that whole days prove, not for the weather of a few of them."""
+"""A candidate that was trained here is held for an error that whole days prove, not for the weather of a few."""
 
 from __future__ import annotations
 
