@@ -13,6 +13,9 @@ The figures are counts, with goals:
   quarantined there. None may pass, and none may end in a traceback.
 - ``decisions_on_corrupted_rows``: decisions of a day that was stopped, or that went on with a row in a raw table
   which the clean year has not.
+- ``data_alarms``: weeks in which a gate stopped the day or rows were quarantined; ``retrainings_asked``: models that
+  were asked for on a corrupted delivery, counted in the ledger before the repair. A fault of the data is repaired, and
+  nobody retrains on it.
 - ``clean_rows_lost``: rows of the corrupted delivery that are neither in the table nor in its quarantine, and rows of
   the clean year that are not there after the repair.
 - ``clean_days_stopped``: repaired days that a gate held.
@@ -113,6 +116,7 @@ class Week:
     quarantined: int
     says: str
     decisions: int
+    asked: int
     lost: int
     repair_stopped_by: list[str]
     repaired_identical: bool
@@ -280,7 +284,7 @@ def one_week(
     from automation.replay import Step
 
     lake, days, step = _lake(platform), Days.one(day), Step("daily", Days.one(day))
-    before = _digests(lake, workload, days)
+    before, asked = _digests(lake, workload, days), _asked(platform)
     clean = {name: lake.read(WORKLOAD, name, days) for name in TABLES}
 
     spoilt, how, _ = corrupted(source, corruption, table, day, chance)
@@ -292,6 +296,8 @@ def one_week(
     # A row that the clean year has not: what was corrupted and got past the boundary.
     passed = sum(_not_in(lake.read(WORKLOAD, name, days), clean[name]) for name in TABLES)
     decided = _decided(lake, days) if stopped or passed else 0
+    # The repaired day may ask for one in earnest, so that it is counted before.
+    asked = _asked(platform) - asked
     ours = [(gate, says) for gate, of, says in failed if of == table]
     contained = not stopped and not passed and lake.counts(WORKLOAD, quarantine_of(table), days).get(day, 0) > 0
 
@@ -312,6 +318,7 @@ def one_week(
         quarantined=quarantined,
         says=says,
         decisions=decided,
+        asked=asked,
         lost=unaccounted + missing,
         repair_stopped_by=[f"{of}: {gate}" for gate, of, _ in _failed(again)],
         repaired_identical=again is None and _digests(lake, workload, days) == before,
@@ -339,6 +346,15 @@ def _unaccounted(lake: Lakehouse, workload: Workload, table: str, days: Days) ->
     delivered = getattr(workload.module("feed"), table)(workload.calendar, days).height
     kept = (lake.counts(WORKLOAD, name, days).get(days.first, 0) for name in (table, quarantine_of(table)))
     return abs(delivered - sum(kept))
+
+
+def _asked(platform: Platform) -> int:
+    """How many models were asked for so far, as the ledger says."""
+    from automation.drift.asking import Answer, askings
+    from automation.ledger import store
+
+    with store.opened(platform.settings) as ledger:
+        return sum(each.answer is Answer.ASKED for each in askings(ledger, WORKLOAD))
 
 
 def _decided(lake: Lakehouse, days: Days) -> int:
@@ -394,6 +410,8 @@ def figures_of(weeks: Sequence[Week], alarms: dict[str, dict[str, int]]) -> list
         at_least(injected, "caught_at_the_boundary", sum(week.caught for week in weeks), "weeks"),
         at_most(0, "ended_in_a_traceback", sum(bool(week.errors) for week in weeks), "weeks"),
         at_most(0, "decisions_on_corrupted_rows", sum(week.decisions for week in weeks), "decisions"),
+        at_least(injected, "data_alarms", sum(bool(week.quarantined or week.stopped_by) for week in weeks), "weeks"),
+        at_most(0, "retrainings_asked", sum(week.asked for week in weeks), "models"),
         at_most(0, "clean_rows_lost", sum(week.lost for week in weeks), "rows"),
         at_least(injected, "repaired_identical", sum(week.repaired_identical for week in weeks), "weeks"),
         at_most(0, "clean_days_stopped", sum(bool(week.repair_stopped_by) for week in weeks), "days"),

@@ -1,5 +1,7 @@
 """Feature faults: features of the day's cases that look as if a feed or a pipeline were broken."""
 
+from collections.abc import Collection
+
 import dagster as dg
 
 from assets.stages.decisions import DECISIONS
@@ -7,10 +9,11 @@ from assets.stages.declaration import days_before, declared, key, run_days
 from assets.stages.drift import decided_days, table_of
 from automation import gates
 from automation.drift import states
-from automation.drift.inputs.faults import CONVERSIONS, Usual
+from automation.drift.inputs.faults import Usual, unit_of
 from automation.drift.states import FEATURE_FAULTS, Kept, Watched, plan_digest
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.workload import Stage, Workload
+from contracts.contract import Contract
 
 FEATURES_WHOLE = gates.Gate(
     "features_whole",
@@ -23,12 +26,16 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
     return [] if workload.spec.drift is None else [_feature_faults(workload)]
 
 
+def units_of(vector: Contract, features: Collection[str]) -> dict[str, str]:
+    """The features' units, as far as they are known to come in others."""
+    found = {column.name: unit_of(column.unit) for column in vector.columns if column.name in features}
+    return {name: unit for name, unit in found.items() if unit is not None}
+
+
 def _feature_faults(workload: Workload) -> dg.AssetsDefinition:
     vector = workload.contract(workload.spec.model.contract)
     features = workload.model_features
-    units = {
-        column.name: column.unit for column in vector.columns if column.name in features and column.unit in CONVERSIONS
-    }
+    units = units_of(vector, features)
     # What is usual is so whoever decides.
     nobody = Watched("", workload.calendar.start, plan_digest({"features": list(features), "units": units}))
 

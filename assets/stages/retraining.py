@@ -68,7 +68,7 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         day, lake = run_days(context).first, lakehouse.open()
         days = decided_days(lake, workload, models.settings)
-        waived = _waived(context.instance, workload, day)
+        waived = _waived(context.instance, workload, plan, day)
         data = triage(waived, *days.unscored(day), _mending(lake, name, plan, day))
         with store.opened(models.settings) as ledger:
             found, before = rollout(ledger, name), asking.askings(ledger, name)
@@ -104,15 +104,16 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
     return retraining
 
 
-def _waived(instance: dg.DagsterInstance, workload: Workload, day: date) -> list[gates.Standing]:
-    """Gates of the day's feeds that failed and were waived. What failed and holds never comes so far."""
+def _waived(instance: dg.DagsterInstance, workload: Workload, plan: DriftPlan, day: date) -> list[gates.Standing]:
+    """Gates of the feeds that failed lately and were waived, whether or not the waiver is over: harm that comes of such
+    a day shows days after it. What failed and was held never came so far."""
     tables = [key(workload, table) for table in workload.spec.daily_raw_tables]
+    lately = workload.calendar.within(Days(day - timedelta(days=plan.repaired_days), day))
     asked = [
-        gates.Asked(table, (gates.CONTRACT.name, gates.EXPECTATIONS.name), frozenset({day.isoformat()}))
-        for table in tables
+        gates.Asked(table, (gates.CONTRACT.name, gates.EXPECTATIONS.name), frozenset(lately.keys)) for table in tables
     ]
-    found = gates.read(instance, asked, datetime.now(UTC))
-    return [each for each in found if each.state is gates.State.WAIVED]
+    # Of gates that did not fail, none has a waiver.
+    return [each for each in gates.read(instance, asked, datetime.now(UTC)) if each.waiver is not None]
 
 
 def _mending(lake: Lakehouse, name: str, plan: DriftPlan, day: date) -> tuple[str, ...]:

@@ -59,6 +59,13 @@ CONVERSIONS: dict[str, dict[str, tuple[float, float]]] = {
     "per cent": {"share": (0.01, 0.0)},
     "dollars": {"cents": (100.0, 0.0), "thousands of dollars": (0.001, 0.0)},
 }
+# As contracts write them.
+ABBREVIATED = {
+    "degF": "degrees Fahrenheit",
+    "degC": "degrees Celsius",
+    "mph": "miles an hour",
+    "percent": "per cent",
+}
 
 
 class FaultKind(StrEnum):
@@ -172,6 +179,12 @@ class Usual:
                 f"This does not tell what is usual: {error}.", remedy="Give what was kept of it, unchanged."
             ) from error
         return cls(blank.features, blank.units, days)
+
+
+def unit_of(written: str | None) -> str | None:
+    """The unit of `CONVERSIONS` that a contract means; None if it is none of them."""
+    named = ABBREVIATED.get(written, written) if written else None
+    return named if named in CONVERSIONS else None
 
 
 def _shape_of(column: pl.Series) -> list[float]:

@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from automation.drift.inputs.faults import FaultKind, OtherUsualError, Usual
+from assets.stages.feature_faults import units_of
+from automation.drift.inputs.faults import FaultKind, OtherUsualError, Usual, unit_of
+from automation.workload import Workload
 
 FEATURES = ("temperature", "delay", "carrier")
 UNITS = {"temperature": "degrees Fahrenheit"}
@@ -89,3 +91,13 @@ def test_an_unknown_unit_and_a_lacking_feature_are_refused(usual: Usual) -> None
         Usual.of(FEATURES, {"delay": "furlongs"})
     with pytest.raises(OtherUsualError, match="lack delay"):
         usual.faults(cases(1).drop("delay"))
+
+
+def test_units_are_known_as_contracts_write_them(workload: Workload) -> None:
+    found = units_of(workload.contract(workload.spec.model.contract), workload.model_features)
+    assert found["temperature_f"] == "degrees Fahrenheit"
+    assert found["wind_speed_mph"] == "miles an hour"
+    assert found["relative_humidity"] == "per cent"
+    assert "seats" not in found, "it comes in no other unit"
+    assert unit_of("mph") == unit_of("miles an hour") == "miles an hour"
+    assert unit_of("furlongs") is unit_of("") is unit_of(None) is None
