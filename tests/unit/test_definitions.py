@@ -134,6 +134,7 @@ def test_jobs_schedules_and_sensors_are_those_the_platform_promises(definitions:
     }
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
         "flight_disruption_daily",
+        "flight_disruption_retrain",
         "flight_disruption_upkeep",
     ]
     assert [
