@@ -15,13 +15,12 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-# What takes seconds to load is loaded here, once for all lives. Nothing is computed here, nor are the definitions read:
-# what Polars' threads are held by is not there in a life that begins later.
 from assets.stages import retraining
 from automation.calendar import Days
 from automation.drift import asking, states
@@ -39,6 +38,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NAME = "flight_disruption"
+# What takes seconds to load, and is loaded once for all lives.
+HEAVY = (
+    "automation.definitions",
+    "dagster_postgres",
+    "feast.feature_store",
+    "feature_repo.offline_store",
+    "feature_repo.store",
+    "lightgbm",
+    "mlflow",
+    "pandera.polars",
+    "sklearn.isotonic",
+)
 # Before and after so many rows and one event.
 MOMENTS = 2 * (len(CHANNELS) + 1)
 KEEP, APPEND = states.keep, Ledger.append
@@ -106,6 +117,11 @@ class Life:
 
 
 def main(day: date, told: Path) -> None:
+    # No more than loaded: what computes, or reads the definitions, starts threads of Polars. A forked life is without
+    # them, and would wait for them forever.
+    for name in HEAVY:
+        import_module(name)
+
     def undisturbed() -> None:
         life = Life(day, told)
         life.run()
