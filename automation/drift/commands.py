@@ -112,11 +112,12 @@ def compare(name: str, first: datetime | None, last: datetime | None, named: tup
     lake, ways = Lakehouse(platform.settings.lakehouse), [Way(each) for each in Way if each.value in named]
     days = _decided(lake, workload, first.date() if first else None, last.date() if last else None)
     todo = days.months() if again else missing(read(lake, name, days), ways, days)
-    months = [Step(RETRAINING_WAYS, Days.one(part.first.replace(day=1))) for part in todo]
+    steps = [Step(RETRAINING_WAYS, Days.one(part.first.replace(day=1))) for part in todo]
     config = {"ops": {f"{name}__{RETRAINING_WAYS}": {"config": {"ways": [way.value for way in ways]}}}}
     with alone(platform, workload):
-        count = shown(compared(platform, workload, months, config))
-    click.echo(f"{name}: {days.first} to {days.last} is compared ({count} months). See it with `warrant scorecard`.")
+        count = shown(compared(platform, workload, steps, config))
+    months = "1 month" if count == 1 else f"{count} months"
+    click.echo(f"{name}: {days.first} to {days.last} is compared ({months} run). See it with `warrant scorecard`.")
 
 
 def compared(

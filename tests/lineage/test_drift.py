@@ -171,7 +171,7 @@ def test_a_look_has_a_model_of_the_last_look_decide_the_days_since_and_is_said_o
     # Of the last day, outcomes are still to come.
     assert {window: list(days) for window, days in said.saved.items()} == {"all": [SECOND]}
     assert said.saved["all"][SECOND] != 0.0
-    assert said.says == "Nothing is retrained: 1 days can be compared, and 10 are needed to judge by."
+    assert said.says == "Nothing is retrained: 1 day can be compared, and 10 are needed to judge by."
 
 
 def test_asked_again_the_model_that_decided_decides_as_it_did_and_saves_nothing(tried: Tried) -> None:
@@ -179,3 +179,19 @@ def test_asked_again_the_model_that_decided_decides_as_it_did_and_saves_nothing(
     with store.opened(tried.home.settings) as ledger:
         [said] = [each for each in asking.askings(ledger, NAME) if each.day == SECOND]
     assert said.saved == {"all": {FIRST: 0.0}}
+
+
+def test_a_model_that_is_never_trained_again_comes_to_what_the_champion_came_to_that_never_was(tried: Tried) -> None:
+    home, compare = tried.home, ("drift", "compare", "--workload", NAME, "--way", "never", "--way", "daily")
+    done = home.warrant(*compare)
+    assert done.returncode == 0, done.stderr
+    assert f"{NAME}: 2013-01-10 to {THIRD} is compared (1 month run)" in done.stdout
+    own, never, daily = json.loads(home.warrant("scorecard", "--workload", NAME, "--json").stdout)["retraining"]
+    assert (own["way"], never["way"], daily["way"]) == ("as it was", "never", "daily")
+    assert never["saved"] == pytest.approx(own["saved"], abs=0.01), "the first model decided every day"
+    assert never["auc_by_month"] == own["auc_by_month"]
+    assert (never["trainings"], daily["trainings"]) == (1, 5)
+    assert home.warrant(*compare).stdout.startswith(f"{NAME}: 2013-01-10 to {THIRD} is compared (0 months run)")
+    refused = home.warrant("drift", "compare", "--workload", NAME, "--from", "2013-03-01")
+    assert refused.returncode == 1
+    assert f"No case of {NAME} was decided on those days" in refused.stderr

@@ -81,7 +81,8 @@ def judged(found: Mapping[str, Mapping[date, float]], plan: WorthPlan, as_of: da
     enough = {each.name: found[each.name] for each in plan.windows if len(found.get(each.name, ())) >= plan.least_days}
     if not enough:
         days = max((len(found.get(each.name, ())) for each in plan.windows), default=0)
-        says = f"Nothing is retrained: {days} days can be compared, and {plan.least_days} are needed to judge by."
+        can = "1 day" if days == 1 else f"{days} days"
+        says = f"Nothing is retrained: {can} can be compared, and {plan.least_days} are needed to judge by."
         return Worth(as_of, Decision.KEEP, None, plan.horizon_days, 0.0, 0.0, costs, 0.0, (), says)
     tried = tuple(_tried(window, saved, plan, len(enough)) for window, saved in enough.items())
     best = max(tried, key=lambda one: one.a_day_at_least)
