@@ -11,7 +11,7 @@ import click
 from automation.calendar import Days
 from automation.drift import asking, states
 from automation.drift.states import CHANNELS
-from automation.drift.worth.ways import Way, missing, read
+from automation.drift.worth.ways import Way, missing, months_of, read
 from automation.errors import WarrantError
 from automation.jobs import RETRAINING_WAYS
 from automation.lakehouse import DAY, Lakehouse
@@ -110,8 +110,9 @@ def compare(name: str, first: datetime | None, last: datetime | None, named: tup
     if workload.spec.drift is None:
         raise _not_watched(name)
     lake, ways = Lakehouse(platform.settings.lakehouse), [Way(each) for each in Way if each.value in named]
-    days = _decided(lake, workload, first.date() if first else None, last.date() if last else None)
-    todo = days.months() if again else missing(read(lake, name, days), ways, days)
+    parts = _decided(lake, workload, first.date() if first else None, last.date() if last else None)
+    days = Days(parts[0].first, parts[-1].last)
+    todo = parts if again else missing(read(lake, name, days), ways, parts)
     steps = [Step(RETRAINING_WAYS, Days.one(part.first.replace(day=1))) for part in todo]
     config = {"ops": {f"{name}__{RETRAINING_WAYS}": {"config": {"ways": [way.value for way in ways]}}}}
     with alone(platform, workload):
@@ -138,19 +139,20 @@ def compared(
             )
 
 
-def _decided(lake: Lakehouse, workload: Workload, first: date | None, last: date | None) -> Days:
-    """The days that were decided, within whole months of those asked for."""
+def _decided(lake: Lakehouse, workload: Workload, first: date | None, last: date | None) -> list[Days]:
+    """What was decided of the months that are asked for."""
     known = sorted(lake.counts(workload.name, DECISIONS)) if lake.exists(workload.name, DECISIONS) else []
     since, until = (None if day is None else day.replace(day=1) for day in (first, last))
-    months = {day: day.replace(day=1) for day in known}
     chosen = [
-        day for day, month in months.items() if (since is None or month >= since) and (until is None or month <= until)
+        part
+        for part in months_of(known)
+        if (since is None or part.last >= since) and (until is None or part.first.replace(day=1) <= until)
     ]
     if not chosen:
         raise NotWatchedError(
             f"No case of {workload.name} was decided on those days.", remedy="Decide some first: `warrant replay`."
         )
-    return Days(chosen[0], chosen[-1])
+    return chosen
 
 
 def _not_watched(name: str) -> NotWatchedError:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from automation.calendar import Days
 from automation.jobs import RETRAINING_WAYS
 from automation.lakehouse import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from automation.calendar import Days
     from automation.lakehouse import Lakehouse
 
 WAYS = {
@@ -94,7 +94,16 @@ def read(lake: Lakehouse, workload: str, days: Days) -> list[Came]:
     return sorted(told, key=lambda each: (order[each.way.value], each.first))
 
 
-def missing(found: Sequence[Came], ways: Sequence[Way], days: Days) -> list[Days]:
-    """The months of ``days`` for which one of ``ways`` was not compared on all their days."""
+def months_of(days: Iterable[date]) -> list[Days]:
+    """The months of some days, each from the first to the last of them that is in it, in order."""
+    found: dict[date, Days] = {}
+    for day in sorted(days):
+        month = day.replace(day=1)
+        found[month] = Days(found[month].first if month in found else day, day)
+    return list(found.values())
+
+
+def missing(found: Sequence[Came], ways: Sequence[Way], months: Sequence[Days]) -> list[Days]:
+    """Those of some months for which one of ``ways`` was not compared on all their days."""
     have = {(each.way, each.first, each.last) for each in found}
-    return [part for part in days.months() if any((way, part.first, part.last) not in have for way in ways)]
+    return [part for part in months if any((way, part.first, part.last) not in have for way in ways)]

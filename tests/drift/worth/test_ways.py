@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from automation.calendar import Days
-from automation.drift.worth.ways import RETRAINING_WAYS, Came, Way, missing, read, rows, starts
+from automation.drift.worth.ways import RETRAINING_WAYS, Came, Way, missing, months_of, read, rows, starts
 from automation.lakehouse import Lakehouse
 
 DAYS = Days(date(2030, 1, 20), date(2030, 3, 5))
@@ -53,12 +53,18 @@ def test_what_ways_came_to_is_read_as_it_was_written_by_way_and_month(tmp_path: 
     ]
     assert found[0] == came(Way.NEVER, JANUARY)
     assert [each.month.month for each in read(lake, "w", february)] == [2, 2]
-    assert missing(found, [Way.NEVER, Way.MONTHLY], DAYS) == [march]
+    assert missing(found, [Way.NEVER, Way.MONTHLY], DAYS.months()) == [march]
 
 
 def test_a_month_is_still_to_be_compared_where_a_way_or_a_day_of_it_is_missing() -> None:
     found = [came(Way.NEVER, JANUARY)]
-    assert missing(found, [Way.NEVER], JANUARY) == []
-    assert missing(found, [Way.NEVER, Way.DAILY], JANUARY) == [JANUARY]
+    assert missing(found, [Way.NEVER], [JANUARY]) == []
+    assert missing(found, [Way.NEVER, Way.DAILY], [JANUARY]) == [JANUARY]
     longer = Days(date(2030, 1, 19), JANUARY.last)
-    assert missing(found, [Way.NEVER], longer) == [longer]
+    assert missing(found, [Way.NEVER], [longer]) == [longer]
+
+
+def test_a_month_reaches_from_its_first_decided_day_to_its_last() -> None:
+    days = [date(2030, 3, 1), date(2030, 1, 10), date(2030, 1, 31), date(2030, 1, 12), date(2030, 3, 4)]
+    assert months_of(days) == [Days(date(2030, 1, 10), date(2030, 1, 31)), Days(date(2030, 3, 1), date(2030, 3, 4))]
+    assert months_of([]) == []
