@@ -64,4 +64,4 @@ def test_the_same_day_without_a_fault_is_looked_into(came_to: dict[str, CameTo])
     whole = came_to["whole"]
     assert (whole["held_by"], whole["alerts"]) == ([], [])
     assert whole["looks"] == [whole["says"]]
-    assert whole["says"].startswith("Nothing is retrained: 1 days can be compared")
+    assert whole["says"].startswith("Nothing is retrained: 1 day can be compared")
