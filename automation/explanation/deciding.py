@@ -119,7 +119,7 @@ class Turn:
         for number, (limit, use) in enumerate(zip(limits, self.weighed.uses[self.row], strict=True)):
             so = f", so not to {self._says(int(self.choice.wanted[self.row]))}" if number == held_back else ""
             used, left = self.used[use], max(0, limit.capacity - self.used[use])
-            says = f"{limit}{_of(use)}: {_units(limit, used)} used before this one, {_units(limit, left)} left{so}"
+            says = f"{limit}: {_units(limit, used)}{_of(use)} used before this one, {_units(limit, left)} left{so}"
             yield Applied(f"limit {limit.key}", says)
 
     def _switches(self) -> Iterator[Applied]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -93,10 +94,10 @@ def test_the_limits_that_applied_are_those_of_the_case_s_turn(day: Day) -> None:
     assert limited, "no case met the limit: the test says nothing"
     for row in limited:
         told = {rule.rule: rule.says for rule in every[row].applied()}["limit act per place every day"]
-        assert told.endswith("2 used before this one, 0 left, so not to act for them")
+        assert re.search(r": 2 of \w+ used before this one, 0 left, so not to act for them$", told)
     told = {rule.rule: rule.says for rule in every[1].applied()}
     assert told["limit act per place every day"] == (
-        "at most 2 act a day per place of here: 1 used before this one, 1 left"
+        "at most 2 act a day per place: 1 of here used before this one, 1 left"
     )
     spent = [row for row, action in enumerate(whole["action"][:5]) if action != "wait"]
     cents = 1234 + sum(

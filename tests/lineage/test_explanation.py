@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -128,7 +129,10 @@ def test_the_command_explains_and_names_the_rules_of_the_table(found: Decided) -
     said = CliRunner().invoke(warrant, ["explain", protected, "--workload", NAME, "--every"]).stdout
     assert all(part in said for part in ("Because", "Rules", "Otherwise, if", "How sure", "It rests on"))
     assert "protect-saves: to hold seats elsewhere for the passengers is allowed: seats elsewhere for" in said
-    assert "limit protect per origin every day: at most 60 protect a day per origin of" in said
+    limit = "at most 60 protect a day per origin, each where it saves more than $200.00:"
+    assert re.search(
+        rf"limit protect per origin every day: {re.escape(limit)} \d+ of [A-Z]{{3}} used before this one", said
+    )
     assert "authorization: Permitted by a_deciding_model_acts" in said
     with pytest.raises(UnknownDecisionError, match="no decision of a case nobody"):
         CliRunner().invoke(warrant, ["explain", "nobody"], catch_exceptions=False)
