@@ -129,9 +129,11 @@ def test_the_command_explains_and_names_the_rules_of_the_table(found: Decided) -
     said = CliRunner().invoke(warrant, ["explain", protected, "--workload", NAME, "--every"]).stdout
     assert all(part in said for part in ("Because", "Rules", "Otherwise, if", "How sure", "It rests on"))
     assert "protect-saves: to hold seats elsewhere for the passengers is allowed: seats elsewhere for" in said
+    assert "limit protect per origin every day: at most 60 protect a day per origin, each where it saves" in said
+    rules = {each["rule"]: each["says"] for each in json.loads(result.stdout)["rules"]}
     limit = "at most 60 protect a day per origin, each where it saves more than $200.00:"
-    assert re.search(
-        rf"limit protect per origin every day: {re.escape(limit)} \d+ of [A-Z]{{3}} used before this one", said
+    assert re.match(
+        rf"{re.escape(limit)} \d+ of [A-Z]{{3}} used before this one", rules["limit protect per origin every day"]
     )
     assert "authorization: Permitted by a_deciding_model_acts" in said
     with pytest.raises(UnknownDecisionError, match="no decision of a case nobody"):
@@ -204,12 +206,15 @@ def test_a_day_made_again_has_the_same_bytes_and_a_row_that_was_changed_has_not(
         assert committed(ledger, workload, found).held
         assert "nothing commits" in committed(ledger, workload, replace(found, on=date(2013, 7, 1))).says
 
-    # A changed input is another decision altogether, of which the cases after it see something in the day's limits.
-    slack = pl.col("features").str.replace(r'"rotation_slack_minutes":[^,]*', '"rotation_slack_minutes":-300.0')
-    another = pl.col("case_key") == found.rows["case_key"][7]
-    changed = edited(workload, home, found, features=pl.when(another).then(slack).otherwise("features"))
+    # A changed input is another decision altogether, of which the cases after it see something in the day's limits: so
+    # few seats are not worth a place.
+    seats = pl.col("features").str.replace(r'"seats":[^,}]*', '"seats":20')
+    saw = found.rows.filter(pl.col("limits_used").str.contains('"day":1}', literal=True))["limits_used"][0]
+    first = pl.col("limits_used").str.replace('"day":0}', '"day":1}', literal=True) == saw
+    another = first & (pl.col("action") == "protect")
+    changed = edited(workload, home, found, features=pl.when(another).then(seats).otherwise("features"))
     [unlike] = [one for one in each(workload, changed, kept) if one.differences]
-    assert {"probability", "contributions"} <= {difference.column for difference in unlike.differences}
+    assert {"action", "stake"} <= {difference.column for difference in unlike.differences}
     day = {one.case: one.differences for one in whole(workload, changed, kept) if one.differences}
     assert day.pop(unlike.case) == unlike.differences
     assert {difference.column for differences in day.values() for difference in differences} == {"limits_used"}
