@@ -49,7 +49,9 @@ def test_a_corrupted_day_is_held_by_its_gate_and_goes_on_once_repaired(
     assert contract["evidence"]["rules broken"][0] == "rule wind_speed_mph: maximum 120, rows 36"
     assert '"wind_speed_mph": "1200"' in contract["evidence"]["first rejected rows"][0]
     assert "flight_disruption/decisions" in contract["downstream"]
-    assert contract["jobs"] == [f"{NAME}_{job}" for job in ("daily", "history", "release", "retrain")]
+    assert contract["jobs"] == [
+        f"{NAME}_{job}" for job in ("daily", "history", "release", "retrain", "retraining_ways")
+    ]
     assert "team:flight-data" in contract["owners"]
     assert expectations["says"] == "row_count is 36, expected at least 40 and at most 80"
     unsent = home.warrant("alert", "send", WARRANT_ALERT_WEBHOOK_URL=NOWHERE)
