@@ -167,17 +167,12 @@ def _standing(found: Rollout, earlier: Sequence[Asking], plan: DriftPlan, day: d
     """Who decides, and who did before it if that is an older model."""
     change = found.deciding(day)
     assert change is not None  # noqa: S101 - the day has decisions
-    trained, before = _trained(found, change), found.deciding(change.as_of - timedelta(days=1))
+    trained, before = found.registered(change.version), found.deciding(change.as_of - timedelta(days=1))
     # After a rollback, whoever decided before is the newer model, and was harmful.
-    is_older = before is not None and change.kind is Kind.PROMOTED and _trained(found, before) < trained
+    is_older = before is not None and change.kind is Kind.PROMOTED and found.registered(before.version) < trained
     window = asking.window_of(earlier, trained) or plan.worth.windows[0]
     looked = earlier[-1].as_of if earlier else None
     return Standing(trained, change.as_of, window.name, is_older, looked), before if is_older else None
-
-
-def _trained(found: Rollout, change: Change) -> date:
-    """The day as of which a version was trained, or came here."""
-    return next(each.champion.as_of for each in found.of(change.version) if each.kind is Kind.REGISTERED)
 
 
 def _asking(

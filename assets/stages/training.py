@@ -338,24 +338,26 @@ def _compared(
     probability: np.ndarray,
     as_of: date,
 ) -> Sequence[gates.Judgement]:
-    """What the gates that compare say, by the model that had not seen the ``latest`` rows, on their whole days.
-
-    The champion may have been trained on some of them, which speaks for it, and so for nobody who is new.
+    """What the gates that compare say, by the model that had not seen the ``latest`` rows, on those of their whole days
+    that the champion had not seen either.
     """
     spec, plan, partition = workload.spec, workload.spec.rollout.judging, as_of.isoformat()
+    with store.opened(models.settings) as ledger:
+        so_far = rollout(ledger, workload.name)
+        before = so_far.deciding(as_of - timedelta(days=1))
+        policy = activation.in_force(models.settings, ledger, workload, as_of, datetime.now(UTC))
     local: list[date] = latest["event_time"].dt.convert_time_zone(workload.calendar.timezone).dt.date().to_list()
-    # The first day is cut where the newest rows begin.
-    whole = Days(min(max(local), min(local) + timedelta(days=1)), max(local))
+    whole = unseen(local, None if before is None else so_far.registered(before.version))
+    if whole is None:
+        return too_little(
+            COMPARISON_GATES, "The champion was trained on every whole day of the newest rows.", partition
+        )
     cases = lake.read(workload.name, spec.cases.table, workload.calendar.within(whole))
     cases = cases.join(latest.select(spec.case_key), on=spec.case_key, how="semi")
     try:
         holdout = held_out(workload, cases, latest.drop(LABEL, DAY), latest.select(spec.case_key, LABEL), plan)
     except (TooLittleHeldOutError, SliceColumnError) as error:
         return too_little(COMPARISON_GATES, f"{error.message} {error.remedy}", partition)
-    with store.opened(models.settings) as ledger:
-        before = rollout(ledger, workload.name).deciding(as_of - timedelta(days=1))
-        policy = activation.in_force(models.settings, ledger, workload, as_of, datetime.now(UTC))
-
     keys, champion = latest[spec.case_key], None
     if before is not None:
         said = kept.model(models.settings, before.champion.digest).predict(latest)
@@ -364,6 +366,16 @@ def _compared(
     findings = found(judged, spec.model, policy, plan, workload.model_features, None, spec.model.seed)
     names = {gate.name for gate in COMPARISON_GATES}
     return [each for each in on_holdout(findings, spec.model, plan, partition) if each.gate.name in names]
+
+
+def unseen(local: Sequence[date], champion_as_of: date | None) -> Days | None:
+    """The whole days of the newest rows that a champion was not trained on, by the rows' local days; None: no day.
+
+    The first day is cut where the newest rows begin. A champion as of a day knows no outcome of that day or later.
+    """
+    first, last = min(max(local), min(local) + timedelta(days=1)), max(local)
+    first = first if champion_as_of is None else max(first, champion_as_of)
+    return None if first > last else Days(first, last)
 
 
 class NoCandidateError(Exception):

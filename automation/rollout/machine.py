@@ -191,6 +191,10 @@ class Rollout:
         """A version's events, in order."""
         return [each for each in self.changes if each.version == version]
 
+    def registered(self, version: int) -> date:
+        """The day as of which a version was trained, or came here. It was trained on nothing that is known later."""
+        return next(each.as_of for each in self.of(version) if each.kind is Kind.REGISTERED)
+
     def about(self, version: int) -> list[Change]:
         """A version's events and those that made another one champion in its place, in order."""
         return [each for each in self.changes if version in (each.version, each.leaves)]
