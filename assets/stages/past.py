@@ -1,4 +1,4 @@
-"""The past, asked again: what was known as of a day, and what another model would have decided on days that were."""
+"""The past, asked again: what another model would have decided on days that were decided."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
