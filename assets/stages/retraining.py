@@ -36,7 +36,7 @@ from automation.models import Model
 from automation.plots import image, lines
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout import kept as kept_models
-from automation.rollout.machine import DECIDING, Change, Kind, Rollout, rollout
+from automation.rollout.machine import DECIDING, Change, Rollout, rollout
 from automation.rollout.verdicts.pairs import Cohort, paired
 from automation.workload import Stage, Workload
 
@@ -168,8 +168,8 @@ def _standing(found: Rollout, earlier: Sequence[Asking], plan: DriftPlan, day: d
     change = found.deciding(day)
     assert change is not None  # noqa: S101 - the day has decisions
     trained, before = found.registered(change.version), found.deciding(change.as_of - timedelta(days=1))
-    # After a rollback, whoever decided before is the newer model, and was harmful.
-    is_older = before is not None and change.kind is Kind.PROMOTED and found.registered(before.version) < trained
+    # After a rollback, whoever decided before is the newer model.
+    is_older = before is not None and found.registered(before.version) < trained
     window = asking.window_of(earlier, trained) or plan.worth.windows[0]
     looked = earlier[-1].as_of if earlier else None
     return Standing(trained, change.as_of, window.name, is_older, looked), before if is_older else None
