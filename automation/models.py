@@ -113,6 +113,26 @@ def matrix(frame: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
     return frame.select(pl.col(list(features)).cast(pl.Float64)).to_numpy()
 
 
+def averaged(boosters: Sequence[lgb.Booster]) -> lgb.Booster:
+    """One booster whose log-odds are the mean of theirs, and so is each feature's contribution to them.
+
+    Boosters of other seeds that see the same features differ by chance, which their mean has less of (Breiman 1996,
+    "Bagging predictors"). It holds all their trees, each leaf's value divided by their number, and is a plain booster
+    to whatever loads it.
+    """
+    import lightgbm as lgb
+    from lightgbm import basic
+
+    whole = restored(boosters[0])
+    for other in boosters[1:]:
+        # What LightGBM's own continued training does: its Python has no public name for it.
+        basic._safe_call(basic._LIB.LGBM_BoosterMerge(whole._handle, other._handle))
+    for number, tree in enumerate(whole.dump_model()["tree_info"]):
+        for leaf in range(tree["num_leaves"]):
+            whole.set_leaf_output(number, leaf, whole.get_leaf_output(number, leaf) / len(boosters))
+    return restored(whole)
+
+
 def restored(booster: lgb.Booster) -> lgb.Booster:
     """The booster as its text tells of it, so that what scores now is what MLflow will load."""
     import lightgbm as lgb

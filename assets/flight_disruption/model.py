@@ -1,9 +1,10 @@
 """The training recipe: gradient boosted trees on log-loss, stopped on rows newer than the training's.
 
 The rows come in order of decision time and are cut in time: the trees learn from the oldest, stopping uses the next,
-and the newest are left for validation, which the gates judge. Then the trees are grown once more, to the same number,
-on all rows, since the newest days say the most about tomorrow. Nothing is fitted to the probabilities afterwards
-(docs/decisions/0128-nothing-calibrates-on-the-newest-days.md).
+and the newest are left for validation, which the gates judge. Then the trees are grown anew, to the same number, on all
+rows, since the newest days say the most about tomorrow: by three boosters that draw other rows and features, and the
+model is their mean (docs/decisions/0130-a-model-is-the-mean-of-three-boosters.md). Validation judges one. Nothing is
+fitted to the probabilities afterwards (docs/decisions/0128-nothing-calibrates-on-the-newest-days.md).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automation.models import BoostedModel, Fitted, matrix, restored
+from automation.models import BoostedModel, Fitted, averaged, matrix
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -35,6 +36,7 @@ PARAMETERS = {
     "num_threads": 2,
     "verbosity": -1,
 }
+BOOSTERS = 3
 MOST_TREES = 400
 PATIENCE = 30
 TUNING_SHARE = 0.1
@@ -70,10 +72,11 @@ def fit(features: pl.DataFrame, label: np.ndarray, seed: int) -> Fitted:
     trees = max(1, trial.best_iteration)
     stopped = lgb.Booster(model_str=trial.model_to_string(num_iteration=trees))
     validated = BoostedModel(stopped, names)
-    final = lgb.train(parameters, data(0, rows), num_boost_round=trees)
+    everything, seeds = data(0, rows), range(seed, seed + BOOSTERS)
+    grown = [lgb.train({**parameters, "seed": each}, everything, num_boost_round=trees) for each in seeds]
     return Fitted(
-        model=BoostedModel(restored(final), names),
+        model=BoostedModel(averaged(grown), names),
         validation_rows=rows - tune,
         validation_probability=validated.predict(features[tune:]),
-        parameters={**parameters, "trees": trees},
+        parameters={**parameters, "trees": trees, "boosters": BOOSTERS},
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import lightgbm as lgb
 import numpy as np
 import polars as pl
 import pytest
 
 from assets.flight_disruption import model as recipe
-from automation.models import BoostedModel, restored
+from automation.models import BoostedModel, averaged, matrix, restored
 
 ROWS = 2000
 
@@ -78,3 +79,33 @@ def test_importance_is_shares_of_one(fitted) -> None:
     importance = fitted.model.importance()
     assert sum(importance.values()) == pytest.approx(1.0)
     assert list(importance)[:2] == ["delay", "wind"]
+
+
+def test_the_mean_of_boosters_has_the_mean_of_their_log_odds_and_contributions(data) -> None:
+    frame, label = data
+    values, names = matrix(frame, frame.columns), tuple(frame.columns)
+    boosters = [
+        lgb.train(
+            {**recipe.PARAMETERS, "seed": seed},
+            lgb.Dataset(values, label, feature_name=list(names), categorical_feature=["origin_code"]),
+            num_boost_round=10 + seed,
+        )
+        for seed in range(3)
+    ]
+    model = BoostedModel(averaged(boosters), names)
+    odds = np.mean([each.predict(values, raw_score=True) for each in boosters], axis=0)
+    assert model.booster.predict(values, raw_score=True) == pytest.approx(odds, abs=1e-12)
+    shares = np.mean([each.predict(values, pred_contrib=True) for each in boosters], axis=0)
+    assert model.contributions(frame).to_numpy() == pytest.approx(shares, abs=1e-12)
+    assert model.booster.num_trees() == 10 + 11 + 12
+
+
+def test_a_mean_of_one_is_that_one(fitted) -> None:
+    assert BoostedModel(averaged([fitted.model.booster]), fitted.model.features).digest == fitted.model.digest
+
+
+def test_the_pilots_model_is_the_mean_of_boosters_that_were_drawn_apart(fitted) -> None:
+    assert fitted.model.booster.num_trees() == fitted.parameters["trees"] * recipe.BOOSTERS
+    trees = fitted.model.booster.trees_to_dataframe()
+    first = trees[trees["tree_index"] == 0]["threshold"].tolist()
+    assert first != trees[trees["tree_index"] == fitted.parameters["trees"]]["threshold"].tolist()
