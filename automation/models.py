@@ -120,7 +120,6 @@ def averaged(boosters: Sequence[lgb.Booster]) -> lgb.Booster:
     "Bagging predictors"). It holds all their trees, each leaf's value divided by their number, and is a plain booster
     to whatever loads it.
     """
-    import lightgbm as lgb
     from lightgbm import basic
 
     whole = restored(boosters[0])
