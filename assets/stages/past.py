@@ -38,8 +38,14 @@ class Past:
             if not was.is_empty():
                 yield day, was, activation.kept(self.settings, str(was["policy_version"][0]))
 
+    def was_held(self, day: date) -> bool:
+        """Whether on the day the workload or a model was switched off: what was decided says nothing of models then."""
+        off = off_as_decided(self.ledger, self.workload.name, day)
+        return off.workload or bool(off.models)
+
     def made(self, model: Model, day: date, policy: PolicyBundle) -> pl.DataFrame:
-        """What a model would have decided on a day, under the policy, the limits and the switches of the time.
+        """What a model would have decided on a day, under the policy, the limits and the switches of the time, but
+        for those of models: another one was not off.
 
         Columns: case_key, probability (null where the vector broke its contract), action and stake.
         """
@@ -47,7 +53,7 @@ class Past:
         scores = self.lake.read(name, SCORES, Days.one(day)).sort("event_time", "case_key")
         own = rescored(self.workload, model, scores)
         cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
-        off = off_as_decided(self.ledger, name, day).of_actions
+        off = off_as_decided(self.ledger, name, day).but_models
         weighed = Weighed(replace(day_of(self.workload, own, cases), off=off), policy)
         action = outcomes_of(weighed, weighed.choose(used_by_others(self.ledger, name, day)))["action"]
         return own.select("case_key", "probability").with_columns(action, stake=pl.Series(weighed.stake))

@@ -139,6 +139,9 @@ def _refused(
         return "Nothing asks for a new model: no alarm is raised that the plan takes for a cause, and no look is due."
     if not data.whole:
         return f"{data.says} Retraining on it is not looked into."
+    later = [each.day for each in before if each.day > day]
+    if later and all(each.day != day for each in before):
+        return f"{later[0]} was looked into already, on what was known then: days before it no longer are."
     under_way = asking.on_its_way(found)
     if under_way:
         return f"Version {under_way[-1]} is on its way already: what it comes to is waited for."
@@ -170,9 +173,10 @@ def _standing(found: Rollout, earlier: Sequence[Asking], plan: DriftPlan, day: d
     trained, before = found.registered(change.version), found.deciding(change.as_of - timedelta(days=1))
     # After a rollback, whoever decided before is the newer model.
     is_older = before is not None and found.registered(before.version) < trained
-    window = asking.window_of(earlier, trained) or plan.worth.windows[0]
+    window = asking.window_of(earlier, trained) or plan.worth.everything
     looked = earlier[-1].as_of if earlier else None
-    return Standing(trained, change.as_of, window.name, is_older, looked), before if is_older else None
+    compared = max((each for look in earlier for days in look.saved.values() for each in days), default=None)
+    return Standing(trained, change.as_of, window.name, is_older, looked, compared), before if is_older else None
 
 
 def _asking(
@@ -256,6 +260,8 @@ class _Looked:
         drift = self.past.workload.spec.drift
         wait = drift.harm.wait_days if drift else 0
         for day, was, policy in self.past.decided(first, last):
+            if self.past.was_held(day):
+                continue
             cohort = paired(*order(was, self.past.made(model, day, policy)), labels, day, policy.declared)
             if not cohort.is_mature(self.today, wait):
                 return

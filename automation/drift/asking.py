@@ -137,7 +137,7 @@ def window_of(found: Sequence[Asking], as_of: date) -> Window | None:
 
 def tries(found: Sequence[Asking], rollout: Rollout, day: date) -> list[Try]:
     """The tries before ``day``, for the budget: each model that was asked for, and what came of it."""
-    asked = [each for each in found if each.day < day and each.answer is Answer.ASKED]
+    asked = [each for each in looks(found, day) if each.answer is Answer.ASKED]
     return [Try(each.day, _came_to_something(each, rollout)) for each in asked]
 
 
@@ -168,8 +168,8 @@ def came_to(asking: Asking, rollout: Rollout) -> str:
 
 
 def looks(found: Sequence[Asking], day: date) -> tuple[Asking, ...]:
-    """The looks before ``day``, in order."""
-    return tuple(each for each in found if each.day < day)
+    """The looks before ``day``, in the order of their days."""
+    return tuple(sorted((each for each in found if each.day < day), key=lambda each: each.day))
 
 
 def on_its_way(rollout: Rollout) -> tuple[int, ...]:

@@ -120,6 +120,11 @@ class Off:
         """The actions that are off, whoever decides."""
         return Off(tuple(each for each in self.switches if each.switch.kind is Kind.ACTION))
 
+    @property
+    def but_models(self) -> Off:
+        """What is off for a model that is not off itself."""
+        return Off(tuple(each for each in self.switches if each.switch.kind is not Kind.MODEL))
+
     def __str__(self) -> str:
         return "; ".join(f"{each.switch} {each.says}" for each in self.switches) or "nothing"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from assets.stages import retraining
 from assets.stages.challengers import _scored, rescored
 from automation.drift import states
-from automation.drift.asking import Answer, Asking
+from automation.drift.asking import Answer, Asking, looks, tries
 from automation.drift.plan import Cause, DriftPlan
 from automation.drift.states import (
     CHANNELS,
@@ -113,6 +113,19 @@ def test_over_the_budget_nothing_is_asked_and_it_is_said_when_it_may_be() -> Non
     assert "2 tries in 91 days are spent" in spent
 
 
+def test_a_day_before_one_that_was_looked_into_is_not_looked_into_any_more() -> None:
+    later = said(DAY + timedelta(days=3))
+    found = refused(before=[later])
+    assert found == f"{later.day} was looked into already, on what was known then: days before it no longer are."
+    assert refused(before=[said(DAY), later]) is None, "what was said of it stays"
+
+
+def test_looks_and_tries_are_told_in_the_order_of_their_days(settings: Settings) -> None:
+    told = [said(DAY - timedelta(days=far), Answer.ASKED) for far in (7, 20, 14)]
+    assert [each.day for each in looks(told, DAY)] == [DAY - timedelta(days=far) for far in (20, 14, 7)]
+    assert [each.day for each in tries(told, standing(settings), DAY)] == [each.day for each in looks(told, DAY)]
+
+
 def test_while_a_version_is_on_its_way_nothing_is_asked(
     settings: Settings, promoted: Callable[..., Champion], gated: Callable[..., Champion]
 ) -> None:
@@ -167,7 +180,8 @@ def test_a_champion_stands_beside_the_older_model_whose_place_it_took(
     promoted(1, MARCH)
     promoted(2, APRIL)
     look = Asking(DAY, Answer.ASKED, (), RECENT, {}, "as it was said")
-    expected = Standing(APRIL, APRIL, "recent", former=True, looked=APRIL)
+    look = replace(look, saved={"all": {MARCH: 1.0}, "recent": {MARCH + timedelta(days=1): 1.0}})
+    expected = Standing(APRIL, APRIL, "recent", former=True, looked=APRIL, compared=MARCH + timedelta(days=1))
     assert stands(settings, APRIL + timedelta(days=13), look) == (expected, 1)
     assert stands(settings, DAY)[0].trained == MARCH, "of an earlier day, who decided that"
 
@@ -180,6 +194,16 @@ def test_after_a_rollback_the_model_before_is_the_newer_one_and_nothing_stands_b
     roll_back(settings, workload, by=OPERATOR, why="it misses evenings.", as_of=MAY, views=dict, now=lambda: NOW)
     found, former = stands(settings, MAY)
     assert (found.trained, found.since, found.former, former) == (MARCH, MAY, False, None)
+
+
+def test_what_a_model_of_all_that_is_known_saved_speaks_for_no_other_window(
+    settings: Settings, promoted: Callable[..., Champion]
+) -> None:
+    promoted(1, MARCH)
+    recent = PLAN.model_copy(update={"worth": WorthPlan(windows=(RECENT,))})
+    assert retraining._standing(standing(settings), (), recent, DAY)[0].window == "everything"
+    both = PLAN.model_copy(update={"worth": WorthPlan(windows=(RECENT, Window(name="whole")))})
+    assert retraining._standing(standing(settings), (), both, DAY)[0].window == "whole"
 
 
 # ------------------------------------------------------------------ what is said of it

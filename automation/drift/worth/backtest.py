@@ -3,7 +3,8 @@ decides: a better ranking that the policy's limits keep from being used is worth
 
 Whether retraining is worth its cost is looked into again and again. A look compares the days since the last one:
 
-- The champion is older than the last look: a model as of the last look decides the days since, beside the champion.
+- The champion is older than the last look: a model as of then decides the days since, beside the champion. They begin
+  with the first that was not compared: on the day of a look, outcomes of its cases are still to come.
 - The champion is newer, for it was trained then: it is itself compared, with the model whose place it took. So it comes
   out what retraining saved, and evidence does not run dry where it goes on.
 - Nothing was looked into and nobody decided before: a model as of half of the champion's days decides the second half.
@@ -46,6 +47,7 @@ class Standing:
     - ``window``: the window that it learned from.
     - ``former``: whether it took the place of an older model, which can be asked still.
     - ``looked``: the day as of which it was last looked into, the first day that a model asked for then would decide.
+    - ``compared``: the last day that a look compared, if any did.
     """
 
     trained: date
@@ -53,6 +55,7 @@ class Standing:
     window: str
     former: bool
     looked: date | None
+    compared: date | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def backtest(seams: Seams[M], plan: WorthPlan, today: date, standing: Standing) 
     last = today - timedelta(days=1)
     earliest = max(standing.since, today - timedelta(days=plan.backtest_days))
     if standing.looked is not None and standing.looked > standing.trained:
-        first = max(earliest, standing.looked)
+        compared = standing.looked if standing.compared is None else standing.compared + timedelta(days=1)
+        first = max(earliest, min(standing.looked, compared), standing.trained + timedelta(days=1))
     elif standing.former:
         return {standing.window: saved(seams.older(earliest, last))}
     elif standing.looked is None:

@@ -97,6 +97,13 @@ class WorthPlan(_Declared):
     costs: Costs = Costs()
     budget: Budget = Budget()
 
+    @property
+    def everything(self) -> Window:
+        """The window of all that is known, which a model learns from that nobody asked for: the plan's, or one that it
+        does not have, so that what such a model saved speaks for no other."""
+        whole = (each for each in self.windows if each.last_days is None and each.half_life_days is None)
+        return next(whole, Window(name="everything"))
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if twice := sorted(name for name, count in Counter(w.name for w in self.windows).items() if count > 1):

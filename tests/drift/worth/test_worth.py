@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -192,6 +193,22 @@ def test_a_champion_older_than_the_last_look_is_compared_with_models_as_of_that(
     assert world.spans == [(_ago(14), _ago(1))] * 2
     assert world.trained == [572, 120]
     assert found["all"] == {_ago(n): 572.0 for n in range(14, 0, -1)}
+
+
+def test_a_look_begins_with_the_first_day_that_none_compared_yet():
+    world = _World()
+    stands = _standing(trained=60, looked=14)
+    backtest(world.seams, PLAN, TODAY, replace(stands, compared=_ago(16)))
+    assert world.asked == [_ago(15)]
+    assert set(world.spans) == {(_ago(15), _ago(1))}
+    backtest(world.seams, PLAN, TODAY, replace(stands, compared=_ago(12)))
+    assert world.asked[-1] == _ago(14), "days after a look were compared by hand: they are not left out"
+
+
+def test_no_model_is_trained_as_of_the_champions_own_day():
+    world = _World()
+    backtest(world.seams, PLAN, TODAY, replace(_standing(trained=15, looked=14), compared=_ago(16)))
+    assert world.asked == [_ago(14)]
 
 
 def test_no_look_goes_further_back_than_a_back_test_may():
