@@ -24,6 +24,7 @@ from automation.workload import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from automation.ledger.store import Ledger
     from automation.policy.costs import Costs
@@ -93,6 +94,8 @@ class Scorecard:
     quarantined_by_rule: dict[str, dict[str, int]]
     seconds_by_stage: dict[str, float]
     retraining: tuple[Retraining, ...] = ()
+    # Ways to retrain that were compared on other days than these, or before all outcomes were there.
+    not_compared: tuple[str, ...] = ()
 
 
 def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dict[str, float]) -> Scorecard:
@@ -140,7 +143,7 @@ def score(lake: Lakehouse, workload: Workload, days: Days, seconds_by_stage: dic
         calibration_error=calibration_error(probability, judged_label) if judged.height else None,
         cost=cost,
         baselines=tuple(_baselines(realised, outcomes, spec.policy, spec.model.rule_fallback, cost)),
-        months=tuple(_months(outcomes, realised, spec.policy)),
+        months=tuple(_months(outcomes, realised, spec.policy, workload.calendar.timezone)),
         quarantined_by_rule=quarantined_by_rule(lake, workload, days),
         seconds_by_stage=seconds_by_stage,
     )
@@ -185,23 +188,26 @@ def quarantined_by_rule(lake: Lakehouse, workload: Workload, days: Days) -> dict
     return result
 
 
-def retraining(lake: Lakehouse, ledger: Ledger, workload: Workload, days: Days, months: Sequence[Month]):
-    """What was done about retraining on ``days``, then each other way that was compared in all of their months; nothing
-    of a workload that is not watched for drift."""
+def retraining(
+    lake: Lakehouse, ledger: Ledger, workload: Workload, decided: Sequence[date], months: Sequence[Month]
+) -> tuple[tuple[Retraining, ...], tuple[str, ...]]:
+    """What was done about retraining on the days that were ``decided``, then each other way that was compared on all of
+    these and their outcomes; and the names of those that were compared on fewer, other or more. Nothing of a workload
+    that is not watched for drift."""
     from automation.drift import asking
-    from automation.drift.worth.ways import read
+    from automation.drift.worth.ways import months_of, read
     from automation.rollout.machine import Kind, rollout
 
     plan = workload.spec.drift
     if plan is None:
-        return
-    costs = plan.worth.costs
+        return (), ()
+    days, costs = Days(min(decided), max(decided)), plan.worth.costs
     found = rollout(ledger, workload.name)
     # The model that decided the first day is one, as it is of each other way.
     own = {each.version for each in found.changes if each.kind is Kind.REGISTERED and each.as_of in days}
     looked = [each for each in asking.askings(ledger, workload.name) if each.day in days]
     tried = sum(each.trained for each in looked)
-    yield Retraining(
+    told = Retraining(
         AS_IT_WAS,
         {each.month: each.saved_against_doing_nothing for each in months},
         {each.month: each.auc for each in months},
@@ -209,21 +215,26 @@ def retraining(lake: Lakehouse, ledger: Ledger, workload: Workload, days: Days, 
         len(own) + tried,
         len(own) * costs.of(1) + tried * costs.compute,
     )
-    ways = read(lake, workload.name, days)
+    outcomes = {each.month: each.outcomes for each in months}
+    asked = [(part.first, part.last, outcomes.get(f"{part.first:%Y-%m}", 0)) for part in months_of(decided)]
+    ways, others, stale = read(lake, workload.name, days), [], []
     for way in dict.fromkeys(each.way for each in ways):
         came = [each for each in ways if each.way is way]
-        named = {f"{each.first:%Y-%m}": each for each in came}
-        if list(named) != [each.month for each in months]:
+        if [(each.first, each.last, each.outcomes) for each in came] != asked:
+            stale.append(way.value)
             continue
-        trainings = sum(each.trainings for each in came)
-        yield Retraining(
-            way.value,
-            {month: each.saved for month, each in named.items()},
-            {month: each.auc for month, each in named.items()},
-            sum(each.saved for each in came),
-            trainings,
-            trainings * costs.of(1),
+        named, trainings = {f"{each.first:%Y-%m}": each for each in came}, sum(each.trainings for each in came)
+        others.append(
+            Retraining(
+                way.value,
+                {month: named[month].saved for month in outcomes},
+                {month: named[month].auc for month in outcomes},
+                sum(each.saved for each in came),
+                trainings,
+                trainings * costs.of(1),
+            )
         )
+    return (told, *others), tuple(stale)
 
 
 def seconds_by_stage(platform: Platform, workload: Workload, days: Days) -> dict[str, float]:
@@ -270,10 +281,10 @@ def _baselines(realised: Costs, outcomes: pl.DataFrame, policy: Policy, fallback
     yield Baseline("perfect foresight", foresight, foresight - cost)
 
 
-def _months(outcomes: pl.DataFrame, realised: Costs, policy: Policy):
+def _months(outcomes: pl.DataFrame, realised: Costs, policy: Policy, timezone: str):
     safe = realised.actions.index(policy.safe_action)
     frame = outcomes.with_columns(
-        month=pl.col("decision_time").dt.to_string("%Y-%m"),
+        month=pl.col("decision_time").dt.convert_time_zone(timezone).dt.to_string("%Y-%m"),
         nothing=pl.Series(realised.values[:, safe], dtype=pl.Float64),
     )
     for (month,), part in frame.group_by("month", maintain_order=True):
@@ -369,6 +380,14 @@ def show(card: Scorecard, policy: Policy) -> None:
                 ("their cost", *(f"${each.cost:,.0f}" for each in card.retraining)),
             ],
         )
+    if card.not_compared:
+        ways = " ".join(f"--way {each}" for each in card.not_compared)
+        console.print()
+        console.print(
+            f"Retrained {' or '.join(card.not_compared)} is not beside it: that was compared on other days, or before all "
+            f"outcomes were there. Again: warrant drift compare --workload {card.workload} --again {ways}",
+            style="dim",
+        )
     table(
         "Quarantined rows",
         ["table: rule", "rows"],
@@ -426,4 +445,5 @@ def scorecard_of(platform: Platform, workload: Workload, first=None, last=None) 
     days = Days(chosen[0], chosen[-1])
     card = score(lake, workload, days, seconds_by_stage(platform, workload, days))
     with store.opened(platform.settings) as ledger:
-        return replace(card, retraining=tuple(retraining(lake, ledger, workload, days, card.months)))
+        told, stale = retraining(lake, ledger, workload, chosen, card.months)
+    return replace(card, retraining=told, not_compared=stale)

@@ -120,14 +120,15 @@ class _Retold:
 
     def came_to(self, way: Way, month: Days) -> Came:
         """What the way would have come to in a month."""
-        days, model = starts(way, self.days), None
-        trained, seconds, parts = 0, 0.0, []
+        days = starts(way, self.days)
+        since, model, trained, seconds, parts = None, None, 0, 0.0, []
         labels = self.past.days.labels(month.first, self.past.workload.calendar.days().last)
         for day, _, policy in self.past.decided(month.first, month.last):
             as_of = max(each for each in days if each <= day)
-            if model is None or as_of == day:
-                model, took = self._trained(as_of)
-                if as_of >= month.first:
+            if model is None or as_of != since:
+                since, (model, took) = as_of, self._trained(as_of)
+                # The days of a month begin with the first that was decided: a model may be as of one before it.
+                if as_of >= month.first.replace(day=1):
                     trained, seconds = trained + 1, seconds + took
             made = self.past.made(model, day, policy)
             parts.append(_saved(made, labels, policy.declared))

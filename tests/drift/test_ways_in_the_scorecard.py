@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -37,16 +38,30 @@ def test_ways_that_were_compared_in_every_month_are_beside_what_was_done(
     look = Asking(DAYS.first, Answer.ASKED, (), None, {}, "said", {}, 2)
     with store.opened(settings) as ledger:
         asking.said(ledger, workload.name, look, NOW)
-        own, never = retraining(lake, ledger, workload, DAYS, MONTHS)
+        (own, never), left_out = retraining(lake, ledger, workload, list(DAYS), MONTHS)
     assert workload.spec.drift is not None
     costs = workload.spec.drift.worth.costs
     assert (own.way, own.saved, own.auc_by_month) == ("as it was", 42.0, {"2013-03": 0.8, "2013-04": None})
     assert (own.trainings, own.cost) == (3, costs.of(1) + 2 * costs.compute)
     assert (never.way, never.saved, never.trainings, never.cost) == ("never", 60.0, 2, 2 * costs.of(1))
     assert never.saved_by_month == {"2013-03": 30.0, "2013-04": 30.0}
+    assert left_out == ("daily",), "one month of it was not compared"
+
+
+def test_a_way_that_was_compared_on_other_days_or_outcomes_is_not_set_beside_what_was_done(
+    workload: Workload, settings: Settings, tmp_path: Path
+) -> None:
+    lake = Lakehouse(str(tmp_path))
+    for month in DAYS.months():
+        lake.replace_days(workload.name, RETRAINING_WAYS, rows([came(Way.NEVER, month, 30.0)]), Days.one(month.first))
+    fewer, later = list(DAYS)[:-1], [replace(MONTHS[0], outcomes=11), MONTHS[1]]
+    with store.opened(settings) as ledger:
+        for days, months in ((fewer, MONTHS), (list(DAYS), later)):
+            ways, left_out = retraining(lake, ledger, workload, days, months)
+            assert ([each.way for each in ways], left_out) == (["as it was"], ("never",))
 
 
 def test_a_workload_that_is_not_watched_has_no_ways(workload: Workload, settings: Settings, tmp_path: Path) -> None:
     unwatched = Workload(workload.spec.model_copy(update={"drift": None}), workload.package, ROOT / "contracts")
     with store.opened(settings) as ledger:
-        assert not list(retraining(Lakehouse(str(tmp_path)), ledger, unwatched, DAYS, MONTHS))
+        assert retraining(Lakehouse(str(tmp_path)), ledger, unwatched, list(DAYS), MONTHS) == ((), ())

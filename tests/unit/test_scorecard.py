@@ -45,8 +45,9 @@ def test_the_best_fixed_rule_of_nothing_costs_nothing() -> None:
 
 def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
     lake = Lakehouse(str(tmp_path))
-    day = date(2013, 3, 1)
-    decided = datetime(2013, 3, 1, 12, tzinfo=UTC)
+    day = date(2013, 3, 31)
+    # The evening of March's last day in New York: of March, though it is April in UTC.
+    decided = datetime(2013, 4, 1, 1, tzinfo=UTC)
     lake.replace_days(
         workload.name,
         "decisions",
@@ -72,7 +73,7 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
         ("b", False, 0.6, 5.0, 9999.0, 9999.0, day),
         ("a", False, 0.1, 1.0, 0.0, 0.0, day),
         ("b", True, 0.6, 5.0, 5380.0, 3600.0, day),
-        ("c", True, 0.8, 9.0, 3600.0, 3600.0, date(2013, 3, 2)),
+        ("c", True, 0.8, 9.0, 3600.0, 3600.0, date(2013, 4, 1)),
         ("z", True, 0.8, 9.0, 9999.0, 1.0, day),
     ]
     lake.replace_days(
@@ -94,7 +95,7 @@ def test_a_scorecard_adds_up(workload, tmp_path: Path) -> None:
             ],
             orient="row",
         ),
-        Days(day, date(2013, 3, 2)),
+        Days(day, date(2013, 4, 1)),
     )
     card = score(lake, workload, Days.one(day), {"raw": 1.5})
     assert (card.cases, card.outcomes, card.automation_rate) == (4, 3, 0.75)
