@@ -384,8 +384,8 @@ def show(card: Scorecard, policy: Policy) -> None:
         ways = " ".join(f"--way {each}" for each in card.not_compared)
         console.print()
         console.print(
-            f"Retrained {' or '.join(card.not_compared)} is not beside it: that was compared on other days, or before all "
-            f"outcomes were there. Again: warrant drift compare --workload {card.workload} --again {ways}",
+            f"Retrained {' or '.join(card.not_compared)} is not beside it: that was compared on other days, or before "
+            f"all outcomes were there. Again: warrant drift compare --workload {card.workload} --again {ways}",
             style="dim",
         )
     table(

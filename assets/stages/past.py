@@ -9,7 +9,7 @@ import polars as pl
 from assets.stages.challengers import rescored
 from assets.stages.scoring import SCORES
 from automation.calendar import Days
-from automation.drift.days import DecidedDays
+from automation.drift.days import OF_THE_CHAMPION, DecidedDays
 from automation.lakehouse import Lakehouse
 from automation.ledger.store import Ledger
 from automation.models import Model
@@ -38,10 +38,11 @@ class Past:
             if not was.is_empty():
                 yield day, was, activation.kept(self.settings, str(was["policy_version"][0]))
 
-    def was_held(self, day: date) -> bool:
-        """Whether on the day the workload or a model was switched off: what was decided says nothing of models then."""
+    def was_the_champions(self, day: date) -> bool:
+        """Whether the champion decided the whole day: not where the workload or a model was switched off, nor where a
+        canary took some of the cases."""
         off = off_as_decided(self.ledger, self.workload.name, day)
-        return off.workload or bool(off.models)
+        return not (off.workload or off.models) and bool(self.days.decisions(day).select(OF_THE_CHAMPION.all()).item())
 
     def made(self, model: Model, day: date, policy: PolicyBundle) -> pl.DataFrame:
         """What a model would have decided on a day, under the policy, the limits and the switches of the time, but

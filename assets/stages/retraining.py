@@ -230,7 +230,7 @@ class _Looked:
             self.trained.append(rows.height)
             return fit(workload, rows).model
 
-        return Seams(self.known, train, self.newer, self.older)
+        return Seams(self.known, train, self.newer, self.older, workload.calendar.timezone)
 
     def known(self, as_of: date) -> pl.DataFrame:
         """The training set as of a day."""
@@ -260,7 +260,7 @@ class _Looked:
         drift = self.past.workload.spec.drift
         wait = drift.harm.wait_days if drift else 0
         for day, was, policy in self.past.decided(first, last):
-            if self.past.was_held(day):
+            if not self.past.was_the_champions(day):
                 continue
             cohort = paired(*order(was, self.past.made(model, day, policy)), labels, day, policy.declared)
             if not cohort.is_mature(self.today, wait):

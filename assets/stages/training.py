@@ -106,10 +106,14 @@ def fit(workload: Workload, rows: pl.DataFrame) -> Fitted:
     return workload.module("model").fit(features, label, workload.spec.model.seed)
 
 
-def _window(models: ModelRegistryResource, workload: Workload, as_of: date) -> Window | None:
-    """What a model as of a day learns from, if that was decided when it was asked for; None: all that is known."""
+def _learned_from(
+    lake: Lakehouse, models: ModelRegistryResource, workload: Workload, as_of: date
+) -> tuple[pl.DataFrame, Window | None]:
+    """The training set as of a day, cut to the window that the model was asked for with; None: nobody asked for one."""
+    rows = lake.read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", workload.spec.case_key)
     with store.opened(models.settings) as ledger:
-        return window_of(askings(ledger, workload.name), as_of)
+        window = window_of(askings(ledger, workload.name), as_of)
+    return (rows if window is None else cut(rows, window, as_of, workload.calendar.timezone)), window
 
 
 class NoHistoryError(Exception):
@@ -200,9 +204,7 @@ def _candidate(workload: Workload) -> dg.AssetsDefinition:
         models: ModelRegistryResource,
     ):
         as_of, lake = _as_of(context), lakehouse.open()
-        rows = lake.read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
-        window = _window(models, workload, as_of)
-        rows = rows if window is None else cut(rows, window, as_of)
+        rows, window = _learned_from(lake, models, workload, as_of)
         label = rows[LABEL].cast(pl.Int8).to_numpy()
         fitted = fit(workload, rows)
         latest = rows.tail(fitted.validation_rows)
@@ -284,9 +286,7 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
         models: ModelRegistryResource,
     ) -> dg.MaterializeResult:
         as_of = _as_of(context)
-        rows = lakehouse.open().read(workload.name, TRAINING_SET, Days.one(as_of)).sort("event_time", spec.case_key)
-        window = _window(models, workload, as_of)
-        rows = rows if window is None else cut(rows, window, as_of)
+        rows, _ = _learned_from(lakehouse.open(), models, workload, as_of)
         registry = models.open(workload.name, spec.model.name)
         version = registry.find(_training_key(workload, rows, feature_store.meaning(spec.features.service)))
         if version is None:

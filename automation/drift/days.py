@@ -9,6 +9,7 @@ import polars as pl
 
 from automation.calendar import Days
 from automation.lakehouse import DAY
+from automation.policy.authorization.requests import ModelStage
 from automation.policy.evidence import DECISIONS
 from automation.rollout.verdicts.pairs import PAIRS, Cohort, paired
 from automation.versions import newest
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from automation.lakehouse import Lakehouse
     from automation.workload import Policy, Workload
 
-COLUMNS = ["case_key", "event_time", "probability", "action", "stake", "features", "policy_version"]
+COLUMNS = ["case_key", "event_time", "probability", "action", "stake", "features", "policy_version", "model_stage"]
+# What no model could score has no stage, and is decided as the champion's.
+OF_THE_CHAMPION = pl.col("model_stage").ne_missing(ModelStage.CANARY.value)
 
 
 class DecidedDays:
@@ -37,7 +40,9 @@ class DecidedDays:
         return self.lake.read(self.workload.name, DECISIONS, Days.one(day), COLUMNS).sort("event_time", "case_key")
 
     def vectors(self, day: date) -> pl.DataFrame:
-        """The vectors that the day's champion scored: the model's features, in order of decision time."""
+        """The vectors that were scored on the day, a canary's among them: the model's features, in order of decision
+        time.
+        """
         scored = self.decisions(day).filter(pl.col("probability").is_not_null())
         vector = self.workload.contract(self.workload.spec.model.contract)
         return frame(scored["features"].to_list(), vector.schema).select(self.workload.model_features)
@@ -55,8 +60,9 @@ class DecidedDays:
         return newest(rows, spec.case_key).select(case_key=spec.case_key, label="label")
 
     def cohort(self, day: date, labels: pl.DataFrame) -> Cohort:
-        """The day's decisions with these outcomes, the champion paired with itself; empty where none were made."""
-        rows = self.decisions(day)
+        """The champion's decisions of the day with these outcomes, paired with itself; empty where it made none. Cases
+        that a canary took are not among them: it drew them by chance."""
+        rows = self.decisions(day).filter(OF_THE_CHAMPION)
         if rows.is_empty():
             return Cohort(day, pl.DataFrame(schema=PAIRS))
         policy = self.policy_of(str(rows["policy_version"][0]))

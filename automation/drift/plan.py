@@ -26,8 +26,8 @@ class DriftPlan(BaseModel):
     """What is watched, and what follows. If a channel's plan is changed, the champion is watched anew by it, from its
     first day on: error rates hold for one plan.
 
-    - ``causes``: which alarms have it looked into whether retraining is worth its cost; none: nobody retrains but by
-      the calendar and by hand.
+    - ``causes``: which alarms have it looked into whether retraining is worth its cost. None, and no
+      ``worth.look_days`` either: nobody retrains but by the calendar and by hand.
     - ``repaired_days``: for so many days after a fault in the data was found, nothing is retrained on it.
     """
 

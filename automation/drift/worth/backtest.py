@@ -66,12 +66,14 @@ class Seams(Generic[M]):
     - ``train``: a model of such rows.
     - ``newer``: the mature days from one day to another, as the champion decided them and as a newer model would have.
     - ``older``: the same days, as the model would have whose place the champion took, and as the champion did.
+    - ``timezone``: in which days are days.
     """
 
     known: Callable[[date], pl.DataFrame]
     train: Callable[[pl.DataFrame], M]
     newer: Callable[[M, date, date], Iterable[Cohort]]
     older: Callable[[date, date], Iterable[Cohort]]
+    timezone: str
 
 
 def backtest(seams: Seams[M], plan: WorthPlan, today: date, standing: Standing) -> dict[str, dict[date, float]]:
@@ -94,9 +96,8 @@ def backtest(seams: Seams[M], plan: WorthPlan, today: date, standing: Standing) 
     if first <= standing.trained or first > last:
         return {}
     rows = seams.known(first)
-    return {
-        window.name: saved(seams.newer(seams.train(cut(rows, window, first)), first, last)) for window in plan.windows
-    }
+    cuts = {window.name: cut(rows, window, first, seams.timezone) for window in plan.windows}
+    return {name: saved(seams.newer(seams.train(each), first, last)) for name, each in cuts.items()}
 
 
 def saved(cohorts: Iterable[Cohort]) -> dict[date, float]:

@@ -19,11 +19,12 @@ class EmptyWindowError(WarrantError):
     """A window holds no rows of a training set."""
 
 
-def cut(rows: pl.DataFrame, window: Window, as_of: date) -> pl.DataFrame:
+def cut(rows: pl.DataFrame, window: Window, as_of: date, timezone: str) -> pl.DataFrame:
     """The rows that the window holds, in their order.
 
     Args:
         rows: with ``event_time``, the decision time; all of it before ``as_of`` begins.
+        timezone: in which days are days, the calendar's.
 
     Whole days are kept or left out: the cases of a day share its weather, and some of them tell nearly as much as all.
     Days are thinned evenly, the newest first, so that the same rows give the same window.
@@ -31,7 +32,7 @@ def cut(rows: pl.DataFrame, window: Window, as_of: date) -> pl.DataFrame:
     Raises:
         EmptyWindowError: the window holds none of them.
     """
-    day = rows["event_time"].dt.date().to_numpy().astype("datetime64[D]")
+    day = rows["event_time"].dt.convert_time_zone(timezone).dt.date().to_numpy().astype("datetime64[D]")
     age = (np.datetime64(as_of, "D") - day).astype(int)
     if window.last_days is not None:
         kept = age <= window.last_days

@@ -98,16 +98,16 @@ def _rows(days: int) -> pl.DataFrame:
 
 
 def test_the_window_of_recent_days_holds_these_and_no_others():
-    kept = cut(_rows(100), Window(name="recent", last_days=30), TODAY)
+    kept = cut(_rows(100), Window(name="recent", last_days=30), TODAY, "UTC")
     assert kept["event_time"].dt.date().min() == TODAY - timedelta(days=30)
 
 
 def test_all_of_history_is_kept_as_it_is():
-    assert cut(_rows(100), Window(name="all"), TODAY).equals(_rows(100))
+    assert cut(_rows(100), Window(name="all"), TODAY, "UTC").equals(_rows(100))
 
 
 def test_the_weighted_window_holds_half_as_many_days_each_half_life_ago():
-    day = cut(_rows(200), Window(name="weighted", half_life_days=20), TODAY)["event_time"].dt.date().unique()
+    day = cut(_rows(200), Window(name="weighted", half_life_days=20), TODAY, "UTC")["event_time"].dt.date().unique()
     ages = np.array([(TODAY - each).days for each in day])
     by_half_life = [int(((ages > 20 * n) & (ages <= 20 * (n + 1))).sum()) for n in range(4)]
     assert min(ages) <= 1
@@ -117,13 +117,20 @@ def test_the_weighted_window_holds_half_as_many_days_each_half_life_ago():
 
 
 def test_whole_days_are_kept_or_left_out():
-    kept = cut(_rows(200), Window(name="weighted", half_life_days=20), TODAY)
+    kept = cut(_rows(200), Window(name="weighted", half_life_days=20), TODAY, "UTC")
     assert set(kept.group_by(pl.col("event_time").dt.date()).len()["len"]) == {2}
+
+
+def test_a_day_is_the_calendars():
+    evening = datetime(TODAY.year, TODAY.month, TODAY.day, 1, tzinfo=UTC)  # 21:00 the day before in New York
+    rows = pl.DataFrame({"event_time": [evening - timedelta(days=8), evening - timedelta(days=7)]})
+    kept = cut(rows, Window(name="recent", last_days=7), TODAY - timedelta(days=1), "America/New_York")
+    assert kept.height == 1
 
 
 def test_a_window_without_rows_is_refused():
     with pytest.raises(EmptyWindowError, match="recent holds none"):
-        cut(_rows(40).head(10), Window(name="recent", last_days=7), TODAY)
+        cut(_rows(40).head(10), Window(name="recent", last_days=7), TODAY, "UTC")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,7 @@ class _World:
 
     @property
     def seams(self) -> Seams[int]:
-        return Seams(self.known, self.train, self.newer, self.older)
+        return Seams(self.known, self.train, self.newer, self.older, "UTC")
 
     def known(self, as_of: date) -> pl.DataFrame:
         self.asked.append(as_of)
