@@ -23,12 +23,12 @@ from statistics import fmean
 import click
 
 from automation.drift.worth.ways import Way
+from automation.scorecard import AS_IT_WAS
 from benchmarks.pilot_year import LAST, WORKLOAD
 from benchmarks.process import ROOT, fresh_home
 from benchmarks.report import Figure, Peer, at_least, at_most, figure, machine, progress, show
 
 FIRST = date(2013, 3, 1)
-OURS = "as it was"
 
 
 def scored(home: Path, first: date, last: date, ways: list[Way]) -> dict:
@@ -55,16 +55,21 @@ def warrant(home: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise click.ClickException(f"warrant {arguments[0]} ended with exit code {done.returncode}.")
+        raise click.ClickException(f"warrant {arguments[0]} ended with exit code {done.returncode}: see above why.")
     return done.stdout
 
 
 def figures_of(card: dict) -> list[Figure]:
     """From a scorecard's data: ours beside each other way, then each way's figures."""
+    if left_out := card["not_compared"]:
+        raise click.ClickException(
+            f"Retrained {', '.join(left_out)} was compared on other days than {card['first']} to {card['last']}, or "
+            "before all outcomes were there: `warrant drift compare --again`, or another --until, sets that right."
+        )
     ways = {each["way"]: each for each in card["retraining"]}
-    ours = ways.pop(OURS)
+    ours = ways.pop(AS_IT_WAS)
     days = (date.fromisoformat(card["last"]) - date.fromisoformat(card["first"])).days + 1
-    told = {OURS.replace(" ", "_"): ours, **ways}
+    told = {AS_IT_WAS.replace(" ", "_"): ours, **ways}
     return [
         *(
             at_least(ways[peer]["saved"], f"saved_beside_{peer}", ours["saved"], "USD", Peer(peer, ways[peer]["saved"]))

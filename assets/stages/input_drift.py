@@ -38,7 +38,9 @@ COMPARED_DAYS = 28
 MOVERS_DRAWN = 3
 
 INPUTS_UNCHANGED = gates.Gate(
-    "inputs_unchanged", "What the champion is asked about is like what it was trained on.", gates.Severity.WARNING
+    "inputs_unchanged",
+    "What the champion is asked about is like it was before it began to decide.",
+    gates.Severity.WARNING,
 )
 
 

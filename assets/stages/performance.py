@@ -24,6 +24,11 @@ from automation.plots import image, lines
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.workload import Stage, Workload
 
+EXPECTED_PERFORMANCE = gates.Gate(
+    "expected_performance",
+    "Before outcomes are there, the champion is not expected to rank worse than the plan asks for.",
+    gates.Severity.WARNING,
+)
 NO_HARM = gates.Gate(
     "no_harm",
     "The champion's losses have not become more than they were when it was accepted.",
@@ -45,12 +50,13 @@ def _estimated_performance(workload: Workload, plan: DriftPlan) -> dg.AssetsDefi
             kinds={"polars", "deltalake"},
             description="How the champion did, estimated before outcomes are there, and how such estimates came out.",
             deps=[days_before(workload, DECISIONS, 0), days_before(workload, workload.spec.labels.table, 0)],
+            more_gates=[EXPECTED_PERFORMANCE],
             range_runs=False,
         )
     )
     def estimated_performance(
         context: dg.AssetExecutionContext, lakehouse: LakehouseResource, models: ModelRegistryResource
-    ) -> dg.MaterializeResult:
+    ):
         day, lake = run_days(context).first, lakehouse.open()
         days, change = decided_days(lake, workload, models.settings), decided_by(models, workload, day)
         watched = Watched.of(change, plan.proxy)
@@ -74,13 +80,18 @@ def _estimated_performance(workload: Workload, plan: DriftPlan) -> dg.AssetsDefi
             ESTIMATED_PERFORMANCE,
             Kept(watched, day, proxy_state.as_bytes(watch), asks, watch.says, told),
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "says": watch.says,
                 "asks for": watch.asks.value,
                 **table_of("estimates", told),
                 **_estimate_plots(shown(lake, workload, ESTIMATED_PERFORMANCE, day)),
             }
+        )
+        yield from gates.record(
+            context,
+            key(workload, ESTIMATED_PERFORMANCE),
+            [gates.Judgement(EXPECTED_PERFORMANCE, not asks, watch.says, context.partition_key)],
         )
 
     return estimated_performance

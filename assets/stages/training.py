@@ -26,6 +26,7 @@ from automation.drift.asking import askings, window_of
 from automation.drift.worth.plan import Window
 from automation.drift.worth.windows import cut
 from automation.engines.choice import chosen_engine
+from automation.errors import WarrantError
 from automation.jobs import CANDIDATE_MODEL
 from automation.lakehouse import DAY, Lakehouse, digest
 from automation.ledger import store
@@ -69,7 +70,8 @@ def _as_of(context: dg.AssetExecutionContext) -> date:
 def _history(workload: Workload, as_of: date) -> Days:
     if as_of <= workload.calendar.start:
         raise NoHistoryError(
-            f"Nothing is known before {as_of}: the data of {workload.name} begins on that day or later."
+            f"Nothing is known before {as_of}: the data of {workload.name} begins on {workload.calendar.start}.",
+            remedy="Train as of a later day.",
         )
     return Days(workload.calendar.start, as_of - timedelta(days=1))
 
@@ -116,7 +118,7 @@ def _learned_from(
     return (rows if window is None else cut(rows, window, as_of, workload.calendar.timezone)), window
 
 
-class NoHistoryError(Exception):
+class NoHistoryError(WarrantError):
     """A training set was asked for as of a day before any data."""
 
 
@@ -291,8 +293,8 @@ def _champion(workload: Workload) -> dg.AssetsDefinition:
         version = registry.find(_training_key(workload, rows, feature_store.meaning(spec.features.service)))
         if version is None:
             raise NoCandidateError(
-                f"No version of {spec.model.name} was trained on the training set as of {as_of} as it is now: "
-                "materialize candidate_model for this day first."
+                f"No version of {spec.model.name} was trained on the training set as of {as_of} as it is now.",
+                remedy="Materialize candidate_model for this day first.",
             )
         now = datetime.now(UTC)
         judged = explanation.judged(
@@ -378,7 +380,7 @@ def unseen(local: Sequence[date], champion_as_of: date | None) -> Days | None:
     return None if first > last else Days(first, last)
 
 
-class NoCandidateError(Exception):
+class NoCandidateError(WarrantError):
     """There is no registered version to promote."""
 
 
