@@ -105,9 +105,10 @@ def _retraining(workload: Workload, plan: DriftPlan) -> dg.AssetsDefinition:
 
 
 def _waived(instance: dg.DagsterInstance, workload: Workload, plan: DriftPlan, day: date) -> list[gates.Standing]:
-    """Gates of the feeds that failed lately and were waived, whether or not the waiver is over: harm that comes of such
-    a day shows days after it. What failed and was held never came so far."""
-    tables = [key(workload, table) for table in workload.spec.daily_raw_tables]
+    """Gates of the feeds, and of what is computed of them, that failed lately and were waived, whether or not the
+    waiver is over: harm that comes of such a day shows days after it. What failed and was held never came so far."""
+    named = dict.fromkeys((*workload.spec.daily_raw_tables, *workload.spec.derived_tables))
+    tables = [key(workload, table) for table in named]
     lately = workload.calendar.within(Days(day - timedelta(days=plan.repaired_days), day))
     asked = [
         gates.Asked(table, (gates.CONTRACT.name, gates.EXPECTATIONS.name), frozenset(lately.keys)) for table in tables

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
 
 from assets.stages import retraining
 from assets.stages.challengers import _scored, rescored
+from automation import gates
 from automation.drift import states
 from automation.drift.asking import Answer, Asking, looks, tries
 from automation.drift.plan import Cause, DriftPlan
@@ -102,6 +104,19 @@ def test_on_data_that_is_to_be_repaired_nothing_is_asked() -> None:
     assert found is not None
     assert "wind: stuck" in found
     assert found.endswith("Retraining on it is not looked into.")
+
+
+def test_waivers_of_the_feeds_and_of_what_is_computed_of_them_are_asked_for_of_the_last_days(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[gates.Asked] = []
+    monkeypatch.setattr(gates, "read", lambda _, each, __: asked.extend(each) or [])
+    assert retraining._waived(dg.DagsterInstance.ephemeral(), workload, PLAN, DAY) == []
+    tables = [each.asset.path[-1] for each in asked]
+    assert len(set(tables)) == len(tables)
+    assert {"weather", "cases", "labels", "origin_weather", "aircraft_rotation"} <= set(tables)
+    days = {(DAY - timedelta(days=far)).isoformat() for far in range(PLAN.repaired_days + 1)}
+    assert {each.partitions for each in asked} == {frozenset(days)}
 
 
 def test_over_the_budget_nothing_is_asked_and_it_is_said_when_it_may_be() -> None:
