@@ -1,5 +1,6 @@
 """Challengers: what each version that is watched would have decided of the day's cases. Nothing comes of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -20,9 +21,11 @@ from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import Weighed, outcomes_of
 from automation.policy.evidence import day_of, off_as_decided, used_by_others
+from automation.policy.limits.use import Use
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout.contests import WOULD_BE, Role, guard
 from automation.rollout.machine import Champion, Rollout, rollout
+from automation.switches.switch import Off
 from automation.workload import Stage, Workload
 from contracts.canonical_json import frame
 from feature_repo.pins import changed
@@ -98,8 +101,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             pins = found.pinned(each.version.version)
             different = changed(pins.feature_views, live) if pins and pins.feature_views else ()
             own = _scored(workload, models, each.version, scores, tuple(different))
-            weighed = Weighed(replace(day_of(workload, own, cases), off=off), policy)
-            made = outcomes_of(weighed, weighed.choose(used)).with_columns(stake=pl.Series(weighed.stake))
+            made = redecided(workload, own, cases, policy, off, used)
             parts.append(
                 own.select("case_key", "probability", "problems", DAY)
                 .hstack(made.select("action", "status", "stake"))
@@ -167,6 +169,22 @@ def rescored(workload: Workload, model: Model, scores: pl.DataFrame) -> pl.DataF
         .with_columns(probability="given", problems=pl.coalesce("why", "problems"))
         .select(scores.columns)
     )
+
+
+def redecided(
+    workload: Workload,
+    scores: pl.DataFrame,
+    cases: pl.DataFrame,
+    policy: PolicyBundle,
+    off: Off,
+    used: Mapping[Use, int],
+) -> pl.DataFrame:
+    """What a policy decides on a day's scores with its limits, with what was ``off`` and what others ``used`` of them.
+
+    An outcome a row, with the stake, in the order of the scores.
+    """
+    weighed = Weighed(replace(day_of(workload, scores, cases), off=off), policy)
+    return outcomes_of(weighed, weighed.choose(used)).with_columns(stake=pl.Series(weighed.stake))
 
 
 def _shown(rows: pl.DataFrame, asked: tuple[Contestant, ...], day: date) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """The past, asked again: what another model would have decided on days that were decided."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from assets.stages.challengers import rescored
+from assets.stages.challengers import redecided, rescored
 from assets.stages.scoring import SCORES
 from automation.calendar import Days
 from automation.drift.days import OF_THE_CHAMPION, DecidedDays
@@ -15,8 +15,7 @@ from automation.ledger.store import Ledger
 from automation.models import Model
 from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
-from automation.policy.deciding import Weighed, outcomes_of
-from automation.policy.evidence import day_of, off_as_decided, used_by_others
+from automation.policy.evidence import off_as_decided, used_by_others
 from automation.settings import Settings
 from automation.workload import Workload
 
@@ -55,6 +54,5 @@ class Past:
         own = rescored(self.workload, model, scores)
         cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
         off = off_as_decided(self.ledger, name, day).but_models
-        weighed = Weighed(replace(day_of(self.workload, own, cases), off=off), policy)
-        action = outcomes_of(weighed, weighed.choose(used_by_others(self.ledger, name, day)))["action"]
-        return own.select("case_key", "probability").with_columns(action, stake=pl.Series(weighed.stake))
+        made = redecided(self.workload, own, cases, policy, off, used_by_others(self.ledger, name, day))
+        return own.select("case_key", "probability").hstack(made.select("action", "stake"))

@@ -1,13 +1,15 @@
-"""The state of a channel's watch as bytes, and back: canonical JSON with its format and the plan that it is of.
+"""What the watches of all channels have in common: days come in order, and the state is canonical JSON with its format
+and the plan that it is of.
 
 written(watch.plan, {"day": day_text(watch.day), ...})         # the same for the same watch
 restored(content, plan, lambda told: Watch(plan, day_of(told["day"]), ...))
+in_order(day, watch.day, "watched")                           # raises if a day is left out, or shown again
 """
 
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from automation.errors import WarrantError
@@ -25,6 +27,23 @@ FORMAT = 1
 
 class OtherStateError(WarrantError):
     """The bytes are not the state of such a watch, or of one under another plan."""
+
+
+class NotInOrderError(WarrantError):
+    """A day was shown twice, or before the one that is next."""
+
+
+def in_order(day: date, last: date | None, what: str) -> None:
+    """Whether the day is the one after the ``last``; any day is, where there is none.
+
+    Raises:
+        NotInOrderError: it is another one.
+    """
+    if last is not None and day != last + timedelta(days=1):
+        raise NotInOrderError(
+            f"The next day to be {what} is {last + timedelta(days=1)}, not {day}.",
+            remedy="Show each day once, in order, also one without cases.",
+        )
 
 
 def written(plan: BaseModel, told: Mapping[str, Any]) -> bytes:

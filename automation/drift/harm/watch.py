@@ -20,6 +20,7 @@ from automation.drift.harm.detector import Detector
 from automation.drift.harm.losses import Scored
 from automation.drift.harm.plan import RANKING, SURPRISE
 from automation.drift.harm.reference import usual_of
+from automation.drift.watch_state import in_order
 from automation.errors import WarrantError
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from automation.rollout.verdicts.pairs import Cohort
 
 SAID_AT_MOST = 1_000_000
-
-
-class NotInOrderError(WarrantError):
-    """A day was shown twice, or before the one that is next."""
 
 
 class NotMatureError(WarrantError):
@@ -118,11 +115,7 @@ class HarmWatch:
             NotInOrderError: it is not the day after the last.
             NotMatureError: an outcome may still come.
         """
-        if self.next_day is not None and cohort.day != self.next_day:
-            raise NotInOrderError(
-                f"The next day to be watched for harm is {self.next_day}, not {cohort.day}.",
-                remedy="Show each day once, in order, also one without cases.",
-            )
+        in_order(cohort.day, self.day, "watched for harm")
         if not cohort.is_mature(today, self.plan.wait_days):
             missing = cohort.pairs["bad"].null_count()
             raise NotMatureError(

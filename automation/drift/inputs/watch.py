@@ -12,7 +12,7 @@ again, as days after a change become the most of the bag, ends a rejection: whoe
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from automation.drift.inputs import betting
 from automation.drift.inputs.betting import Wealth
 from automation.drift.inputs.scales import PARTS, Sample, Scale, is_named, statistics
+from automation.drift.watch_state import in_order
 from automation.errors import WarrantError
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from automation.drift.inputs.plan import InputPlan
-
-
-class NotInOrderError(WarrantError):
-    """A day was shown twice, or before the one that is next."""
 
 
 class MissingFeatureError(WarrantError):
@@ -105,11 +102,7 @@ class Inputs:
             NotInOrderError: it is not the day after the last.
             MissingFeatureError: a feature is not among the columns.
         """
-        if self.day is not None and day != self.day + timedelta(days=1):
-            raise NotInOrderError(
-                f"The next day of the inputs is {self.day + timedelta(days=1)}, not {day}.",
-                remedy="Show each day once, in order, also one without cases.",
-            )
+        in_order(day, self.day, "watched for its inputs")
         if missing := [name for name in self.features if name not in rows.columns]:
             raise MissingFeatureError(
                 f"The cases of {day} lack {', '.join(missing)}.", remedy="Show the vectors that the model scored."

@@ -21,6 +21,7 @@ import polars as pl
 
 from automation.drift.proxy.conformal import Conformal
 from automation.drift.proxy.expected import expected_auc, realised_auc
+from automation.drift.watch_state import in_order
 from automation.errors import WarrantError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Ask(StrEnum):
 
 
 class NotEstimatedError(WarrantError):
-    """A day is estimated or judged out of its order, or before its outcomes are there."""
+    """A day is judged that was not estimated, or before its outcomes are there."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ class ProxyWatch:
         """With a day's estimates, from what was decided and the champion's probabilities alone.
 
         Raises:
-            NotEstimatedError: it is not the day after the last.
+            NotInOrderError: it is not the day after the last.
         """
-        self._in_order(cohort.day, self.estimated_to, "estimated")
+        in_order(cohort.day, self.estimated_to, "estimated")
         spans = {}
         for name, expected, scale, bounds in _expected(cohort):
             span = self.past[name].span(expected, scale, bounds, self.plan)
@@ -98,9 +99,10 @@ class ProxyWatch:
         """After the outcomes of a day that was estimated. A case without an outcome in time came out as expected.
 
         Raises:
-            NotEstimatedError: it was not estimated, is not the next to be judged, or an outcome may still come.
+            NotInOrderError: it is not the next to be judged.
+            NotEstimatedError: it was not estimated, or an outcome may still come.
         """
-        self._in_order(cohort.day, self.judged_to, "judged")
+        in_order(cohort.day, self.judged_to, "judged")
         if cohort.day not in self.estimates:
             raise NotEstimatedError(
                 f"The champion's performance on {cohort.day} was not estimated.", remedy="Estimate each day first."
@@ -117,13 +119,6 @@ class ProxyWatch:
                 past[name] = past[name].after((came[name] - expected) / scale, held, self.plan)
         left = {day: each for day, each in self.estimates.items() if day != cohort.day}
         return replace(self, past=past, estimates=left, judged_to=cohort.day)
-
-    def _in_order(self, day: date, last: date | None, what: str) -> None:
-        if last is not None and day != last + timedelta(days=1):
-            raise NotEstimatedError(
-                f"The next day to be {what} is {last + timedelta(days=1)}, not {day}.",
-                remedy="Show each day once, in order, also one without cases.",
-            )
 
 
 def started(plan: ProxyPlan) -> ProxyWatch:

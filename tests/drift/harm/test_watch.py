@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from automation.drift.harm import chart
 from automation.drift.harm.plan import RANKING, SURPRISE, HarmPlan, Ranking, Surprise
 from automation.drift.harm.state import as_bytes, of_bytes
-from automation.drift.harm.watch import HarmWatch, NotInOrderError, NotMatureError, started
-from automation.drift.watch_state import OtherStateError
+from automation.drift.harm.watch import HarmWatch, NotMatureError, started
+from automation.drift.watch_state import NotInOrderError, OtherStateError
 from tests.drift.harm.days import FIRST, cohort, days
 
 PLAN = HarmPlan()

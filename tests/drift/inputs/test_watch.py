@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from automation.drift.inputs import betting, chart
 from automation.drift.inputs.plan import InputPlan
 from automation.drift.inputs.state import as_bytes, of_bytes
-from automation.drift.inputs.watch import Inputs, MissingFeatureError, NotInOrderError
+from automation.drift.inputs.watch import Inputs, MissingFeatureError
 from automation.drift.inputs.words import inputs_say
-from automation.drift.watch_state import OtherStateError
+from automation.drift.watch_state import NotInOrderError, OtherStateError
 
 FIRST = date(2020, 1, 1)
 FEATURES = ("delay", "seats", "carrier", "gate")

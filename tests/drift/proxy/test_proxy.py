@@ -13,7 +13,7 @@ from automation.drift.proxy.expected import expected_auc, realised_auc
 from automation.drift.proxy.plan import ProxyPlan
 from automation.drift.proxy.state import as_bytes, of_bytes
 from automation.drift.proxy.watch import AUC, DOLLARS, Ask, NotEstimatedError, ProxyWatch, started
-from automation.drift.watch_state import OtherStateError
+from automation.drift.watch_state import NotInOrderError, OtherStateError
 from automation.rollout.verdicts.pairs import Cohort
 from tests.drift.harm.days import FIRST, cohort, days
 
@@ -111,13 +111,13 @@ def test_it_may_ask_for_a_shadow_after_days_in_a_row_and_for_nothing_else():
 def test_days_are_estimated_and_judged_once_in_order():
     found = list(days(1, 6))
     watch = started(PLAN).estimated(found[0])
-    with pytest.raises(NotEstimatedError, match="next day to be estimated is 2030-01-02"):
+    with pytest.raises(NotInOrderError, match="next day to be estimated is 2030-01-02"):
         watch.estimated(found[2])
     with pytest.raises(NotEstimatedError, match="was not estimated"):
         watch.after(found[1], found[1].day + LATER)
     with pytest.raises(NotEstimatedError, match="may still come"):
         watch.after(_without_outcomes(found[0]), FIRST)
-    with pytest.raises(NotEstimatedError, match="next day to be judged"):
+    with pytest.raises(NotInOrderError, match="next day to be judged"):
         watch.after(found[0], FIRST + LATER).after(found[0], FIRST + LATER)
 
 
