@@ -227,6 +227,18 @@ def test_an_asset_shows_its_columns_and_its_decisions_in_words(page: Page, home:
     page.picture("decisions")
 
 
+def test_what_is_known_of_drift_is_there_in_words_with_its_plots(page: Page, home: Home) -> None:
+    decided = max(home.lake.counts(NAME, "decisions"))
+    for table, *wanted in (
+        ("input_drift", "watched since", "left out"),
+        ("realised_harm", "outcomes until"),
+        ("estimated_performance", "asks for"),
+        ("retraining", "Nothing asks for a new model"),
+    ):
+        page.browser.get(f"{page.dagster}/assets/{NAME}/{table}?view=partitions&partition={decided}")
+        page.see("says", *wanted)
+
+
 def test_mlflow_shows_the_versions_with_the_champion(page: Page) -> None:
     page.browser.get(f"{page.mlflow}/#/models/{NAME}")
     page.see("Version 1", "champion")
