@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import lightgbm as lgb
 
@@ -58,14 +59,23 @@ class Recipe(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fitted:
-    """A trained model, how it did on the newest rows, which it had not seen, and what it was trained with."""
+    """A trained model, how many of the newest rows it is validated on, and what it was trained with.
+
+    ``validate`` trains the same way on all other rows, and says what that gives for these. Who needs the model alone
+    does not ask for it.
+    """
 
     model: BoostedModel
     validation_rows: int
-    validation_probability: np.ndarray
+    validate: Callable[[], np.ndarray]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def validation_probability(self) -> np.ndarray:
+        """The probability of each of the newest rows, by a model that had not seen them. Shape (validation rows,)."""
+        return self.validate()
 
 
 @dataclass(frozen=True, eq=False)

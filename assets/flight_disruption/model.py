@@ -1,9 +1,10 @@
 """The training recipe: gradient boosted trees on log-loss, stopped on rows newer than the training's.
 
-The rows come in order of decision time and are cut in time: the trees learn from the oldest, stopping uses the next,
-and the newest are left for validation, which the gates judge. Then the trees are grown anew, to the same number, on all
-rows, since the newest days say the most about tomorrow: by three boosters that draw other rows and features, and the
-model is their mean (docs/decisions/0130-a-model-is-the-mean-of-three-boosters.md). Validation judges one. Nothing is
+The rows come in order of decision time and are cut in time: how many trees there are is learned from the oldest, and
+stopped on the next. Then so many are grown anew on all rows, since the newest days say the most about tomorrow: by
+three boosters that draw other rows and features, and the model is their mean
+(docs/decisions/0130-a-model-is-the-mean-of-three-boosters.md). For validation, which the gates judge, they are grown
+on all rows but the newest: beside a champion, only what was trained in the same way is worth a comparison. Nothing is
 fitted to the probabilities afterwards (docs/decisions/0128-nothing-calibrates-on-the-newest-days.md).
 """
 
@@ -70,13 +71,15 @@ def fit(features: pl.DataFrame, label: np.ndarray, seed: int) -> Fitted:
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
     trees = max(1, trial.best_iteration)
-    stopped = lgb.Booster(model_str=trial.model_to_string(num_iteration=trees))
-    validated = BoostedModel(stopped, names)
-    everything, seeds = data(0, rows), range(seed, seed + BOOSTERS)
-    grown = [lgb.train({**parameters, "seed": each}, everything, num_boost_round=trees) for each in seeds]
+
+    def grown(last: int) -> BoostedModel:
+        seen, seeds = data(0, last), range(seed, seed + BOOSTERS)
+        boosters = [lgb.train({**parameters, "seed": each}, seen, num_boost_round=trees) for each in seeds]
+        return BoostedModel(averaged(boosters), names)
+
     return Fitted(
-        model=BoostedModel(averaged(grown), names),
+        model=grown(rows),
         validation_rows=rows - tune,
-        validation_probability=validated.predict(features[tune:]),
+        validate=lambda: grown(tune).predict(features[tune:]),
         parameters={**parameters, "trees": trees, "boosters": BOOSTERS},
     )

@@ -27,10 +27,9 @@ def fit(features, label, seed: int) -> Fitted:
         booster = lgb.train(parameters, data, num_boost_round=20)
         return BoostedModel(lgb.Booster(model_str=booster.model_to_string()), names)
 
-    validated = grown(learn)
     return Fitted(
         model=grown(features.height),
         validation_rows=features.height - learn,
-        validation_probability=validated.predict(features[learn:]),
+        validate=lambda: grown(learn).predict(features[learn:]),
         parameters=parameters,
     )
