@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import lightgbm as lgb
 import numpy as np
 import polars as pl
@@ -79,6 +83,16 @@ def test_importance_is_shares_of_one(fitted) -> None:
     importance = fitted.model.importance()
     assert sum(importance.values()) == pytest.approx(1.0)
     assert list(importance)[:2] == ["delay", "wind"]
+
+
+def test_threads_of_a_training_sleep_while_they_wait() -> None:
+    asked = "import automation, os; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"):
+        inherited = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        said = subprocess.run(
+            [sys.executable, "-c", asked], env={**inherited, **given}, capture_output=True, text=True, check=True
+        )
+        assert said.stdout.strip() == expected
 
 
 def test_the_mean_of_boosters_has_the_mean_of_their_log_odds_and_contributions(data) -> None:
