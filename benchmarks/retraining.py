@@ -59,9 +59,9 @@ def warrant(home: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def figures_of(card: dict) -> list[Figure]:
+def figures_of(card: dict, asked: list[Way]) -> list[Figure]:
     """From a scorecard's data: ours beside each other way, then each way's figures."""
-    if left_out := card["not_compared"]:
+    if left_out := [way.value for way in asked if way.value in card["not_compared"]]:
         raise click.ClickException(
             f"Retrained {', '.join(left_out)} was compared on other days than {card['first']} to {card['last']}, or "
             "before all outcomes were there: `warrant drift compare --again`, or another --until, sets that right."
@@ -104,7 +104,7 @@ def main(as_json: bool, home: Path | None, until, daily: bool) -> None:
     ways = [Way.NEVER, Way.MONTHLY, Way.WEEKLY, *([Way.DAILY] if daily else [])]
     with nullcontext(home) if home else fresh_home() as chosen:
         card = scored(chosen, FIRST, until.date(), ways)
-    show("retraining", on, figures_of(card), as_json=as_json)
+    show("retraining", on, figures_of(card, ways), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 month, each week or each day. Asked for, month by month; nothing follows from it (``warrant drift compare``).
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,14 +86,16 @@ def _retraining_ways(workload: Workload) -> dg.AssetsDefinition:
             found = [retold.came_to(way, of_month) for way in ways]
         had = [each for each in read(lake, name, Days.one(month)) if each.way not in ways]
         lake.replace_days(name, RETRAINING_WAYS, rows([*had, *found]), Days.one(month))
-        told = [{"way": each.way.value, "AUC": each.auc or float("nan"), "saved": each.saved} for each in found]
-        saved = {each.way.value: each.saved for each in found}
+        told = [
+            {"way": each.way.value, "AUC": round(each.auc or math.nan, 4), "saved": round(each.saved)} for each in found
+        ]
+        saved = {each.way.value: round(each.saved / 1000) for each in found}
         return dg.MaterializeResult(
             metadata={
                 "says": "; ".join(f"retrained {each.way.value}: ${each.saved:,.0f} saved" for each in found),
                 "days": f"{of_month.first} to {of_month.last}",
                 **table_of("ways", told),
-                "saved": image(bars(saved, f"Saved against doing nothing, {month:%B %Y}", "dollars")),
+                "saved": image(bars(saved, f"Saved against doing nothing, {month:%B %Y}", "thousand dollars")),
             }
         )
 

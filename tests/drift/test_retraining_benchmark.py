@@ -7,6 +7,7 @@ from typing import Any
 import click
 import pytest
 
+from automation.drift.worth.ways import Way
 from automation.scorecard import AS_IT_WAS
 from benchmarks.report import Figure
 from benchmarks.retraining import figures_of
@@ -28,7 +29,7 @@ MARCH_AND_APRIL = {"first": "2013-03-01", "last": "2013-04-30"}
 
 def test_what_was_done_is_beside_each_other_way() -> None:
     ways = [way(AS_IT_WAS, 2.0, 4), way("never", 1.0, 1), way("monthly", 3.0, 2), way("weekly", 3.0, 9)]
-    figures = figures_of({**MARCH_AND_APRIL, "retraining": ways, "not_compared": []})
+    figures = figures_of({**MARCH_AND_APRIL, "retraining": ways, "not_compared": ["daily"]}, [Way.NEVER, Way.MONTHLY])
     found: dict[str, Figure] = {each.name: each for each in figures}
     assert len(found) == len(figures)
     assert found["saved_beside_never"].met
@@ -40,4 +41,4 @@ def test_what_was_done_is_beside_each_other_way() -> None:
 
 def test_a_way_of_other_days_is_no_figure() -> None:
     with pytest.raises(click.ClickException, match="never was compared on other days than 2013-03-01 to 2013-04-30"):
-        figures_of({**MARCH_AND_APRIL, "retraining": [way(AS_IT_WAS, 2.0, 4)], "not_compared": ["never"]})
+        figures_of({**MARCH_AND_APRIL, "retraining": [way(AS_IT_WAS, 2.0, 4)], "not_compared": ["never"]}, [Way.NEVER])
