@@ -17,7 +17,7 @@ from automation.ledger.decisions import stream
 from automation.ledger.store import Happened
 from automation.policy.evidence import DECISIONS
 from automation.settings import Settings
-from automation.switches.switch import Off, SwitchedOff, of_action, of_model
+from automation.switches.switch import WORKLOAD, Off, SwitchedOff, of_action, of_model
 from automation.workload import Workload
 from tests.rollout.conftest import MARCH, NOW
 
@@ -50,12 +50,19 @@ def test_cases_that_a_canary_took_are_not_the_champions(decided: Decided) -> Non
     assert decided(STAGES).unscored(MARCH) == (1, 3), "whether cases could be scored is asked of all"
 
 
+def test_what_is_off_for_a_model_that_is_not_off_itself_is_all_but_the_models() -> None:
+    every = [SwitchedOff(switch, "o", "w") for switch in (WORKLOAD, of_action("notify"), of_model(1))]
+    left = Off.of(every).but_models
+    assert (left.workload, left.actions, left.models) == (True, {"notify"}, set())
+
+
 @pytest.mark.parametrize(
     ("stages", "off", "expected"),
     [
         (STAGES[:2], Off(), True),
         (STAGES[:2], Off((SwitchedOff(of_action("notify"), "o", "w"),)), True),
         (STAGES[:2], Off((SwitchedOff(of_model(1), "o", "w"),)), False),
+        (STAGES[:2], Off((SwitchedOff(WORKLOAD, "o", "w"),)), False),
         (STAGES, Off(), False),
     ],
 )

@@ -227,7 +227,7 @@ def test_an_asset_shows_its_columns_and_its_decisions_in_words(page: Page, home:
     page.picture("decisions")
 
 
-def test_what_is_known_of_drift_is_there_in_words_with_its_plots(page: Page, home: Home) -> None:
+def test_what_is_known_of_drift_is_there_in_words(page: Page, home: Home) -> None:
     decided = max(home.lake.counts(NAME, "decisions"))
     for table, *wanted in (
         ("input_drift", "watched since", "left out"),
