@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from automation.calendar import Days
     from automation.models import BoostedModel
     from automation.policy.bundle import PolicyBundle
+    from automation.policy.limits.demand import Demands
     from automation.replay import Platform
     from automation.workload import Workload
 
@@ -76,15 +77,18 @@ class Year:
         """What the workload's policy, limits and reviews included, decides on a model's scores, day by day.
 
         Columns: the case key, day, probability (null where the vector breaks its contract), action and stake. A case
-        that goes to a person has the safe action.
+        that goes to a person has the safe action. What is usual of limits whose places follow the day is what these
+        scores themselves wanted on the days before: on the first days nothing.
         """
         from automation.policy.authorization.requests import ModelStage
         from automation.policy.deciding import Day, Weighed, outcomes_of
+        from automation.policy.limits.demand import usual
 
         key = self.key
         scored = cases.select(key).join(self.usable, on=key, how="inner", maintain_order="left")
         scored = scored.select(key, probability=pl.Series(model.predict(scored), dtype=pl.Float64))
         parts = []
+        demands: dict[date, Demands] = {}
         cases = cases.sort(DAY, "event_time", key)
         given = cases.select(key, DAY).join(self.usable, on=key, how="left", maintain_order="left")
         by_day = zip(*(frame.partition_by(DAY, maintain_order=True) for frame in (cases, given)), strict=True)
@@ -104,9 +108,11 @@ class Year:
                 rows.drop(DAY),
                 self.workload.calendar.timezone,
                 ModelStage.CHAMPION,
+                usual=usual(self.policy.declared.limits, demands, rows[DAY][0]),
             )
             weighed = Weighed(day, self.policy)
             action = outcomes_of(weighed, weighed.choose({}))["action"]
+            demands[rows[DAY][0]] = weighed.demand
             parts.append(rows.select(key, DAY, stake=pl.Series(weighed.stake)).hstack([scores["probability"], action]))
         return pl.concat(parts)
 

@@ -1,6 +1,5 @@
 """Challengers: what each version that is watched would have decided of the day's cases. Nothing comes of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -20,12 +19,10 @@ from automation.plots import bars, image
 from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import Weighed, outcomes_of
-from automation.policy.evidence import day_of, off_as_decided, used_by_others
-from automation.policy.limits.use import Use
+from automation.policy.evidence import Stood, as_decided, day_of
 from automation.resources import LakehouseResource, ModelRegistryResource
 from automation.rollout.contests import WOULD_BE, Role, guard
 from automation.rollout.machine import Champion, Rollout, rollout
-from automation.switches.switch import Off
 from automation.workload import Stage, Workload
 from contracts.canonical_json import frame
 from feature_repo.pins import changed
@@ -85,9 +82,9 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         with store.opened(models.settings) as ledger:
             found = rollout(ledger, name)
             asked = contestants(found, workload, days.first)
-            used = used_by_others(ledger, name, days.first) if asked else {}
+            stood = as_decided(ledger, name, days.first)
             # A version that is off decides nothing, and is compared all the same.
-            off = off_as_decided(ledger, name, days.first).of_actions
+            stood = replace(stood, off=stood.off.of_actions)
         if not asked:
             if lake.exists(name, CHALLENGER_DECISIONS):
                 lake.replace_days(name, CHALLENGER_DECISIONS, pl.DataFrame(schema=WOULD_BE), days)
@@ -101,7 +98,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
             pins = found.pinned(each.version.version)
             different = changed(pins.feature_views, live) if pins and pins.feature_views else ()
             own = _scored(workload, models, each.version, scores, tuple(different))
-            made = redecided(workload, own, cases, policy, off, used)
+            made = redecided(workload, own, cases, policy, stood)
             parts.append(
                 own.select("case_key", "probability", "problems", DAY)
                 .hstack(made.select("action", "status", "stake"))
@@ -176,15 +173,14 @@ def redecided(
     scores: pl.DataFrame,
     cases: pl.DataFrame,
     policy: PolicyBundle,
-    off: Off,
-    used: Mapping[Use, int],
+    stood: Stood,
 ) -> pl.DataFrame:
-    """What a policy decides on a day's scores with its limits, with what was ``off`` and what others ``used`` of them.
+    """What a policy decides on a day's scores with its limits, things standing as they ``stood``.
 
     An outcome a row, with the stake, in the order of the scores.
     """
-    weighed = Weighed(replace(day_of(workload, scores, cases), off=off), policy)
-    return outcomes_of(weighed, weighed.choose(used)).with_columns(stake=pl.Series(weighed.stake))
+    weighed = Weighed(replace(day_of(workload, scores, cases), off=stood.off, usual=stood.usual), policy)
+    return outcomes_of(weighed, weighed.choose(stood.used)).with_columns(stake=pl.Series(weighed.stake))
 
 
 def _shown(rows: pl.DataFrame, asked: tuple[Contestant, ...], day: date) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
 from automation.policy.choice import Choice
 from automation.policy.deciding import Weighed, said_of
-from automation.policy.evidence import decision_rows, evidence_of
+from automation.policy.evidence import decision_rows, evidence_of, usual_demand
 from automation.policy.limits.declared import Every, Limit
+from automation.policy.limits.demand import as_data as demands_as_data
 from automation.policy.limits.reservations import Reservation, commit, reserve, used
 from automation.policy.limits.use import Snapshot, Use, as_data
 from automation.resources import LakehouseResource
@@ -70,7 +71,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         with store.opened(chosen) as ledger:
             policy = activation.in_force(chosen, ledger, workload, days.first, now)
             off = _off(chosen, workload.name, policy, evidence.scores, days.first)
-            weighed = Weighed(replace(evidence.day, off=off), policy)
+            usual = usual_demand(ledger, workload.name, policy.declared.limits, days.first)
+            weighed = Weighed(replace(evidence.day, off=off, usual=usual), policy)
 
             def choose(snapshot: Snapshot) -> tuple[Choice, Mapping[Use, int]]:
                 choice = weighed.choose(snapshot.used)
@@ -89,7 +91,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
                 DECISIONS,
                 rows,
                 days,
-                more=_judged(workload, lake, ledger, policy, reservation, evidence.cases, days.first, off),
+                more=_judged(workload, lake, ledger, weighed, reservation, evidence.cases, days.first),
                 metadata={
                     "policy": policy.version,
                     "switched off": str(off),
@@ -117,17 +119,17 @@ def _judged(
     workload: Workload,
     lake: Lakehouse,
     ledger: Ledger,
-    policy: PolicyBundle,
+    weighed: Weighed,
     reservation: Reservation,
     cases: pl.DataFrame,
     day: date,
-    off: Off,
 ) -> Iterator[gates.Judgement]:
     """Asked once the decisions are written: of what the table holds, to which the ledger then commits."""
     stored = lake.read(workload.name, DECISIONS, Days.one(day))
     yield _every_case(cases[workload.spec.case_key], stored["case_key"], day.isoformat())
-    yield _policy_kept(workload, policy, stored, cases, used(ledger, workload.name, day), day.isoformat(), off)
-    yield _committed(workload, lake, ledger, policy, reservation, stored, day, off)
+    uses = used(ledger, workload.name, day)
+    yield _policy_kept(workload, weighed.policy, stored, cases, uses, day.isoformat(), weighed.day.off)
+    yield _committed(workload, lake, ledger, weighed, reservation, stored, day)
 
 
 def _every_case(cases: pl.Series, decided: pl.Series, partition: str) -> gates.Judgement:
@@ -197,20 +199,21 @@ def _committed(
     workload: Workload,
     lake: Lakehouse,
     ledger: Ledger,
-    policy: PolicyBundle,
+    weighed: Weighed,
     reservation: Reservation,
     stored: pl.DataFrame,
     day: date,
-    off: Off,
 ) -> gates.Judgement:
     """Has the ledger commit to what the table holds now, before anything comes of it."""
     now, chosen = datetime.now(UTC), settings()
     evidence = {
         "table_version": lake.version(workload.name, DECISIONS),
-        "policy_version": policy.version,
+        "policy_version": weighed.policy.version,
         "limits": {"stream": reservation.stream, "version": reservation.version},
         "limits_used": as_data(reservation.snapshot.used),
-        "switches_off": off.as_data(),
+        "switches_off": weighed.day.off.as_data(),
+        "demand": demands_as_data(weighed.demand),
+        "demand_usual": demands_as_data(weighed.day.usual),
         "models": sorted({f"{m} {v} {d}" for m, v, d in stored.select(MODEL).drop_nulls().iter_rows()}),
     }
     event = ledger_decisions.commit(ledger, workload.name, day, stored, evidence, now)

@@ -1,7 +1,7 @@
 """The past, asked again: what another model would have decided on days that were decided."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import polars as pl
@@ -15,7 +15,7 @@ from automation.ledger.store import Ledger
 from automation.models import Model
 from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
-from automation.policy.evidence import off_as_decided, used_by_others
+from automation.policy.evidence import as_decided
 from automation.settings import Settings
 from automation.workload import Workload
 
@@ -40,7 +40,7 @@ class Past:
     def was_the_champions(self, day: date) -> bool:
         """Whether the champion decided the whole day: not where the workload or a model was switched off, nor where a
         canary took some of the cases."""
-        off = off_as_decided(self.ledger, self.workload.name, day)
+        off = as_decided(self.ledger, self.workload.name, day).off
         return not (off.workload or off.models) and bool(self.days.decisions(day).select(OF_THE_CHAMPION.all()).item())
 
     def made(self, model: Model, day: date, policy: PolicyBundle) -> pl.DataFrame:
@@ -53,6 +53,6 @@ class Past:
         scores = self.lake.read(name, SCORES, Days.one(day)).sort("event_time", "case_key")
         own = rescored(self.workload, model, scores)
         cases = self.lake.read(name, self.workload.spec.cases.table, Days.one(day))
-        off = off_as_decided(self.ledger, name, day).but_models
-        made = redecided(self.workload, own, cases, policy, off, used_by_others(self.ledger, name, day))
+        stood = as_decided(self.ledger, name, day)
+        made = redecided(self.workload, own, cases, policy, replace(stood, off=stood.off.but_models))
         return own.select("case_key", "probability").hstack(made.select("action", "stake"))

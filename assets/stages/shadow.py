@@ -14,7 +14,7 @@ from automation.plots import bars, image
 from automation.policy import activation
 from automation.policy.backtest import NO_RULE, compared, redecided
 from automation.policy.deciding import MADE
-from automation.policy.evidence import off_as_decided, used_by_others
+from automation.policy.evidence import as_decided
 from automation.resources import LakehouseResource
 from automation.settings import settings
 from automation.workload import Stage, Workload
@@ -43,13 +43,13 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         day: date = days.first
         with store.opened(chosen) as ledger:
             candidate = activation.shadow_of(chosen, ledger, workload.name, day)
-            used, off = used_by_others(ledger, workload.name, day), off_as_decided(ledger, workload.name, day)
+            stood = as_decided(ledger, workload.name, day)
         if candidate is None:
             if lake.exists(workload.name, SHADOW_DECISIONS):
                 lake.replace_days(workload.name, SHADOW_DECISIONS, pl.DataFrame(schema=SCHEMA), days)
             return dg.MaterializeResult(metadata={"dagster/row_count": 0, "shadow": "none"})
         rows = lake.read(workload.name, DECISIONS, days).sort("event_time", "case_key")
-        made = redecided(lake, workload, candidate, rows, used, off)
+        made = redecided(lake, workload, candidate, rows, stood)
         none_known = pl.DataFrame(schema={"case_key": pl.String, "label": pl.Boolean})
         both = compared(rows, made, none_known, lambda version: activation.kept(chosen, version))
         found = pl.concat(

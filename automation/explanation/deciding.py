@@ -16,8 +16,8 @@ from automation.policy.bundle import WORKED_OUT
 from automation.policy.cents import IN_A_DOLLAR
 from automation.policy.choice import PERSON
 from automation.policy.deciding import Weighed, authorized, each_alone, switched
-from automation.policy.limits.declared import Budget
-from automation.policy.limits.use import WHOLE_DAY
+from automation.policy.limits.declared import Budget, Limit
+from automation.policy.limits.use import WHOLE_DAY, Use
 from automation.policy.tables.document import Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from automation.policy.choice import Choice
     from automation.policy.limits.declared import AnyLimit
-    from automation.policy.limits.use import Use
 
 # What a case would get, had its features or its probability been others: one row each of action, status and
 # expected_costs (canonical JSON), for rows of features beside their probabilities. Rows do not see each other.
@@ -119,7 +118,10 @@ class Turn:
         for number, (limit, use) in enumerate(zip(limits, self.weighed.uses[self.row], strict=True)):
             so = f", so not to {self._says(int(self.choice.wanted[self.row]))}" if number == held_back else ""
             used, left = self.used[use], max(0, limit.capacity - self.used[use])
-            says = f"{limit}: {_units(limit, used)}{_of(use)} used before this one, {_units(limit, left)} left{so}"
+            worth = f", a place worth ${self.choice.worth[self.row, number]:,.2f}" if limit.follows else ""
+            says = (
+                f"{limit}: {_units(limit, used)}{_of(use)} used before this one, {_units(limit, left)} left{worth}{so}"
+            )
             yield Applied(f"limit {limit.key}", says)
 
     def _switches(self) -> Iterator[Applied]:
@@ -151,6 +153,10 @@ def _used_before(weighed: Weighed, choice: Choice, used: Mapping[Use, int], row:
     """What was used of each limit by others and by the day's cases before this one."""
     own, safe = weighed.uses[row], weighed.declared.safe_action
     before = {use: used.get(use, 0) for use in own}
+    for limit, use in zip(weighed.declared.limits, own, strict=True):
+        if isinstance(limit, Limit) and limit.follows:
+            seen = Use(limit.wanted, use.group, use.window)
+            before[seen] = used.get(seen, 0) + weighed.wanted_before(limit, row)
     for earlier in np.flatnonzero(choice.chosen[:row] != PERSON).tolist():
         column = int(choice.chosen[earlier])
         for limit, use, mine in zip(weighed.declared.limits, weighed.uses[earlier], own, strict=True):

@@ -14,7 +14,7 @@ from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.policy import evidence as policy_evidence
-from automation.policy.evidence import UnreadableEvidenceError, off_as_decided, used_by_others
+from automation.policy.evidence import Stood, UnreadableEvidenceError, as_decided
 from automation.policy.limits.use import from_data
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from automation.ledger.store import Ledger
     from automation.policy.deciding import Day
     from automation.policy.limits.use import Use
-    from automation.switches.switch import Off
     from automation.workload import Workload
 
 TABLE, KEY = "decisions", "case_key"
@@ -118,15 +117,13 @@ def decided_on(lake: Lakehouse, ledger: Ledger, workload: Workload, day: date) -
             remedy=f"`warrant replay --workload {workload.name} --from {day} --to {day}` decides it.",
         )
     cases = lake.read(workload.name, workload.spec.cases.table, Days.one(day))
-    used, off = used_by_others(ledger, workload.name, day), off_as_decided(ledger, workload.name, day)
-    return decided(workload, day, rows, cases, used, off)
+    return decided(workload, day, rows, cases, as_decided(ledger, workload.name, day))
 
 
-def decided(
-    workload: Workload, day: date, rows: pl.DataFrame, cases: pl.DataFrame, used: Mapping[Use, int], off: Off
-) -> Decided:
+def decided(workload: Workload, day: date, rows: pl.DataFrame, cases: pl.DataFrame, stood: Stood) -> Decided:
     """The same of rows that are at hand, in the order of decision times and keys, with the day's cases."""
-    return Decided(day, rows, replace(policy_evidence.day_of(workload, rows, cases), off=off), used)
+    evidence = replace(policy_evidence.day_of(workload, rows, cases), off=stood.off, usual=stood.usual)
+    return Decided(day, rows, evidence, stood.used)
 
 
 def _parsed(text: str) -> object:

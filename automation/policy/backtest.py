@@ -21,8 +21,9 @@ from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.policy.costs import costs
-from automation.policy.deciding import decide
-from automation.policy.evidence import DECISIONS, day_of, off_as_decided, phrases, used_by_others
+from automation.policy.deciding import Weighed, decided
+from automation.policy.evidence import DECISIONS, as_decided, day_of, phrases
+from automation.policy.limits.demand import usual
 from automation.policy.tables.answers import NO_RULE as NO_RULE_MATCHED
 from automation.versions import newest
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from automation.lakehouse import Lakehouse
     from automation.ledger.store import Ledger
     from automation.policy.bundle import PolicyBundle
-    from automation.policy.limits.use import Use
-    from automation.switches.switch import Off
+    from automation.policy.evidence import Stood
+    from automation.policy.limits.demand import Demands
     from automation.workload import Workload
 
 OUTCOMES = "outcomes"
@@ -134,25 +135,36 @@ def backtest(
         )
     after = workload.calendar.within(Days(days.first, workload.calendar.days().last))
     labels = newest(lake.read(workload.name, OUTCOMES, after, ["case_key", "known_time", "label"]), "case_key")
-    parts = []
+    parts: list[pl.DataFrame] = []
+    demands: dict[date, Demands] = {}
     for number, day in enumerate(held, start=1):
         rows = lake.read(workload.name, DECISIONS, Days.one(day)).sort("event_time", "case_key")
-        used, off = used_by_others(ledger, workload.name, day), off_as_decided(ledger, workload.name, day)
-        made = redecided(lake, workload, candidate, rows, used, off)
+        stood = as_decided(ledger, workload.name, day)
+        # What the policy of the time did not ask for, this one learns as it goes, as it would have.
+        own = usual(candidate.declared.limits, demands, day)
+        weighed = weighed_again(lake, workload, candidate, rows, replace(stood, usual={**own, **stood.usual}))
+        made, demands[day] = decided(weighed, phrases(workload), stood.used), weighed.demand
         parts.append(compared(rows, made, labels, policy_of))
         progress(number, len(held))
     return summed(candidate.version, held, pl.concat(parts))
 
 
 def redecided(
-    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, used: Mapping[Use, int], off: Off
+    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, stood: Stood
 ) -> pl.DataFrame:
-    """A day's decisions made again under a policy, row by row. ``rows``: the day's decisions, in order; ``used`` of the
-    limits by others and what was ``off`` are as they were when it was decided.
+    """A day's decisions made again under a policy, row by row. ``rows``: the day's decisions, in order; things stand as
+    they ``stood`` when it was decided.
     """
+    return decided(weighed_again(lake, workload, policy, rows, stood), phrases(workload), stood.used)
+
+
+def weighed_again(
+    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, stood: Stood
+) -> Weighed:
+    """A day's decisions, in order, as a policy sees them, with what was off and usual as it was."""
     [day] = rows[DAY].unique()
     cases = lake.read(workload.name, workload.spec.cases.table, Days.one(day))
-    return decide(replace(day_of(workload, rows, cases), off=off), policy, phrases(workload), used)
+    return Weighed(replace(day_of(workload, rows, cases), off=stood.off, usual=stood.usual), policy)
 
 
 def compared(

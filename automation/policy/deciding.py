@@ -13,7 +13,8 @@ it is replayed.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ import polars as pl
 from automation.policy import choice as choices
 from automation.policy.authorization.requests import Automation, Cases, ModelStage, Request
 from automation.policy.cents import cents
-from automation.policy.choice import NONE, PERSON, Actions
+from automation.policy.choice import NONE, PERSON, Actions, Usual
 from automation.policy.costs import Costs, costs, stakes
 from automation.policy.limits.declared import Every, Limit
 from automation.policy.tables.document import Verdict
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from automation.policy.authorization.requests import Answer
     from automation.policy.bundle import PolicyBundle
     from automation.policy.choice import Choice
+    from automation.policy.limits.demand import Demands
     from automation.policy.limits.use import Use
     from automation.workload import Policy
 
@@ -68,6 +70,7 @@ class Day:
     - ``timezone``: whose hours limits and tables mean.
     - ``stage``: which model's scores they are, where the scores have no column ``model_stage`` that says so.
     - ``off``: what is switched off.
+    - ``usual``: how many cases wanted places on the days before, by which places that follow the day have their worth.
     """
 
     workload: str
@@ -78,11 +81,21 @@ class Day:
     timezone: str
     stage: ModelStage = ModelStage.CHAMPION
     off: Off = ALL_ON
+    usual: Demands = field(default_factory=dict)
 
     @cached_property
     def hours(self) -> pl.Series:
         """The local hour of each decision time."""
-        return self.scores["event_time"].dt.convert_time_zone(self.timezone).dt.hour().cast(pl.Int64).alias("hour")
+        return self._local.dt.hour().cast(pl.Int64).alias("hour")
+
+    @cached_property
+    def minutes(self) -> list[int]:
+        """The minute of the local day of each decision time."""
+        return (self._local.dt.hour().cast(pl.Int64) * 60 + self._local.dt.minute()).to_list()
+
+    @cached_property
+    def _local(self) -> pl.Series:
+        return self.scores["event_time"].dt.convert_time_zone(self.timezone)
 
     @cached_property
     def probability(self) -> pl.Series:
@@ -174,11 +187,13 @@ class Weighed:
 
     def choose(self, used: Mapping[Use, int]) -> Choice:
         """What each case gets, given what others used."""
-        return choices.choose(self.actions, self.order, self.declared.limits, self._groups, self._hours, used)
+        limits = self.declared.limits
+        return choices.choose(self.actions, self.order, limits, self._groups, self._hours, used, self._usual)
 
     def choose_alone(self, turns: Sequence[Mapping[Use, int]]) -> Choice:
         """What each case gets by itself, given what was used when its turn came."""
-        return choices.choose_alone(self.actions, self.order, self.declared.limits, self._groups, self._hours, turns)
+        limits = self.declared.limits
+        return choices.choose_alone(self.actions, self.order, limits, self._groups, self._hours, turns, self._usual)
 
     def left(self, choice: Choice) -> Choice:
         """What each case gets of what was chosen for it: a lesser action where that one is switched off."""
@@ -203,6 +218,23 @@ class Weighed:
     def uses(self) -> list[tuple[Use, ...]]:
         """For each case, what it would use of each limit, in the limits' order."""
         return choices.uses_of(self.declared.limits, self._groups, self._hours, self.day.scores.height)
+
+    @cached_property
+    def demand(self) -> Demands:
+        """How many of the cases want places whose worth follows the day, and when, by limit."""
+        return choices.demand_of(self.actions, self.order, self.declared.limits, self._groups, self.day.minutes)
+
+    def wanted_before(self, limit: Limit, row: int) -> int:
+        """How many of the cases before one want a place of its group, of a limit whose place follows the day."""
+        group = choices.group_of(self._groups[limit.per][row])
+        wants = choices.wanting(self.actions, limit) > 0
+        return sum(
+            choices.group_of(self._groups[limit.per][earlier]) == group for earlier in np.flatnonzero(wants[:row])
+        )
+
+    @cached_property
+    def _usual(self) -> Usual:
+        return Usual(self.day.usual, self.day.minutes)
 
     @cached_property
     def _groups(self) -> dict[str, list[Any]]:
@@ -341,7 +373,7 @@ def _instead(weighed: Weighed, table: Verdicts, choice: Choice, row: int) -> lis
         why = "; ".join(_not_allowing(weighed, table, row, cheapest))
         said.append(f"{_says(declared, cheapest)} would cost least, but is forbidden: {why}")
     elif cheapest != wanted and np.isfinite(values).all():
-        said += _not_worth_a_place(weighed, cheapest, wanted, row)
+        said += _not_worth_a_place(weighed, choice, cheapest, row)
     if wanted != PERSON and choice.held_back[row] != NONE:
         limit = declared.limits[int(choice.held_back[row])]
         which = "its limit was reached" if isinstance(limit, Limit) else f"the budget was reached: {limit}"
@@ -349,10 +381,11 @@ def _instead(weighed: Weighed, table: Verdicts, choice: Choice, row: int) -> lis
     return said
 
 
-def _not_worth_a_place(weighed: Weighed, cheapest: int, wanted: int, row: int) -> list[str]:
+def _not_worth_a_place(weighed: Weighed, choice: Choice, cheapest: int, row: int) -> list[str]:
     """That the case would take a place which is worth more to later ones."""
-    declared, values = weighed.declared, weighed.expected.values[row]
-    place = float(choices.tolls(declared.limits, weighed.names, declared.safe_action)[cheapest])
+    declared, values, wanted = weighed.declared, weighed.expected.values[row], int(choice.wanted[row])
+    limited = [limit.limits(weighed.names[cheapest], declared.safe_action) for limit in declared.limits]
+    place = math.fsum(choice.worth[row][limited].tolist())
     if wanted == PERSON or place == 0.0 or not weighed.actions.usable[row, cheapest]:
         return []
     saves = values[wanted] - values[cheapest]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,10 @@ from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.ledger.decisions import stream
 from automation.policy.deciding import Day
+from automation.policy.limits.demand import from_data as demands_from_data
+from automation.policy.limits.demand import longest, usual
 from automation.policy.limits.use import from_data
-from automation.switches.switch import Off
+from automation.switches.switch import ALL_ON, Off
 from automation.switches.switch import from_data as off_from_data
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from automation.lakehouse import Lakehouse
     from automation.ledger.store import Ledger
     from automation.policy.bundle import PolicyBundle
+    from automation.policy.limits.declared import AnyLimit
+    from automation.policy.limits.demand import Demands
     from automation.policy.limits.use import Use
     from automation.workload import Workload
     from contracts.document import Contract
@@ -59,21 +63,44 @@ def first_undecided(workload: Workload, lake: Lakehouse) -> date:
     return max(decided) + timedelta(days=1) if decided else workload.calendar.start
 
 
-def used_by_others(ledger: Ledger, workload: str, day: date) -> dict[Use, int]:
-    """What others had used of the limits when the day was decided, as its event in the ledger says."""
-    events = ledger.events(stream(workload, day))
-    return from_data(events[-1].data.get("limits_used", {})) if events else {}
+@dataclass(frozen=True)
+class Stood:
+    """How things stood when a day was decided: what others had ``used`` of the limits, what was switched ``off``, and
+    the ``usual`` demand for places that follow the day."""
+
+    used: Mapping[Use, int] = field(default_factory=dict)
+    off: Off = ALL_ON
+    usual: Demands = field(default_factory=dict)
 
 
-def off_as_decided(ledger: Ledger, workload: str, day: date) -> Off:
-    """What was switched off when the day was decided, as its event in the ledger says. Events were once without it:
-    then there was nothing to be switched off.
+def as_decided(ledger: Ledger, workload: str, day: date) -> Stood:
+    """How things stood when a day was decided, as its event in the ledger says. Events were once without what was off
+    and what is usual: then there was neither.
 
     Raises:
-        SwitchesInvalidError: the event says something else there.
+        UsesInvalidError: the event says something else of limits.
+        SwitchesInvalidError: likewise, of switches.
+        DemandInvalidError: likewise, of demand.
     """
     events = ledger.events(stream(workload, day))
-    return off_from_data(events[-1].data.get("switches_off", [])) if events else Off()
+    if not events:
+        return Stood()
+    said = events[-1].data
+    return Stood(
+        from_data(said.get("limits_used", {})),
+        off_from_data(said.get("switches_off", [])),
+        demands_from_data(said.get("demand_usual", {})),
+    )
+
+
+def usual_demand(ledger: Ledger, workload: str, limits: Sequence[AnyLimit], day: date) -> Demands:
+    """What is usually wanted of limits whose places follow the day: of the days before, as the ledger committed to
+    them."""
+    demands = {}
+    for before in (day - timedelta(days=number) for number in range(1, longest(limits) + 1)):
+        if events := ledger.events(stream(workload, before)):
+            demands[before] = demands_from_data(events[-1].data.get("demand", {}))
+    return usual(limits, demands, day)
 
 
 def day_of(workload: Workload, scores: pl.DataFrame, cases: pl.DataFrame) -> Day:

@@ -13,7 +13,7 @@ from automation.ledger.decisions import DECIDED
 from automation.ledger.decisions import stream as decisions_of
 from automation.ledger.store import Happened, Ledger
 from automation.policy.activation import NotAuthorizedError
-from automation.policy.evidence import off_as_decided
+from automation.policy.evidence import as_decided
 from automation.settings import Settings
 from automation.switches.standing import (
     Change,
@@ -162,10 +162,10 @@ def test_of_two_that_switch_at_once_one_is_told_to_look_again(
 
 def test_what_was_off_is_read_from_the_newest_event_of_a_day(ledger: Ledger) -> None:
     held = Off.of([SwitchedOff(PROTECT, OPERATOR, "no seats")])
-    assert off_as_decided(ledger, NAME, DAY) == ALL_ON
+    assert as_decided(ledger, NAME, DAY).off == ALL_ON
     for number, data in enumerate(({}, {"switches_off": held.as_data()}, {"switches_off": []})):
         ledger.append(decisions_of(NAME, DAY), number, [Happened(DECIDED, data, NOW)])
-        assert off_as_decided(ledger, NAME, DAY) == (held if data.get("switches_off") else ALL_ON)
+        assert as_decided(ledger, NAME, DAY).off == (held if data.get("switches_off") else ALL_ON)
     ledger.append(decisions_of(NAME, DAY), 3, [Happened(DECIDED, {"switches_off": ["protect"]}, NOW)])
     with pytest.raises(SwitchesInvalidError):
-        off_as_decided(ledger, NAME, DAY)
+        as_decided(ledger, NAME, DAY).off

@@ -4,20 +4,22 @@ limits:
   - {action: protect, at_most: 60, per: origin}
   - {action: notify, at_most: 20, per: origin, every: hour}
   - {action: rebook, at_most: 30, per: origin, place: 250.0}
+  - {action: rebook, at_most: 30, per: origin, place: {least: 250.0, days: 28}}
   - {dollars: 50000, every: day, actions: [notify, protect]}
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _CENTS_LARGEST = 2**53 - 1
+_DOLLARS_LARGEST = _CENTS_LARGEST / 100
 
 
 class Every(StrEnum):
@@ -35,19 +37,62 @@ class _Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Following(_Declared):
+    """A place's worth that follows the day: by what is left of the limit and what is still to come.
+
+    - ``least``: dollars that a place is worth always.
+    - ``days``: of how many days before it is learned how many cases usually want a place, and when.
+    - ``weight``: as how many cases what is usual counts, beside those that the day has seen.
+
+    `automation.policy.limits.demand` works it out.
+    """
+
+    least: float = Field(ge=0, le=_DOLLARS_LARGEST, allow_inf_nan=False)
+    days: int = Field(ge=7, le=366, strict=True)
+    weight: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("least")
+    @classmethod
+    def _to_the_cent(cls, least: float) -> float:
+        return to_the_cent(least, "a place's worth is")
+
+
 class Limit(_Declared):
     """At most so many cases an hour or a day may get an action for each value of a column, in the order given.
 
-    ``place``: dollars that a place is worth to later cases. A case takes one only where that saves more than this
-    beside the next best action; otherwise places go to whoever comes first (a bid price: Talluri and van Ryzin, The
-    Theory and Practice of Revenue Management, 2004).
+    ``place``: dollars that a place is worth to later cases, or how that follows the day (`Following`). A case takes one
+    only where that saves more than this beside the next best action; otherwise places go to whoever comes first (a bid
+    price: Talluri and van Ryzin, The Theory and Practice of Revenue Management, 2004).
     """
 
     action: str
     at_most: int = Field(ge=0, strict=True)
     per: str
     every: Every = Every.DAY
-    place: float = Field(default=0.0, ge=0, le=_CENTS_LARGEST / 100, allow_inf_nan=False)
+    place: Annotated[float, Field(ge=0, le=_DOLLARS_LARGEST, allow_inf_nan=False)] | Following = 0.0
+
+    @model_validator(mode="after")
+    def _a_day_to_follow(self) -> Self:
+        if self.follows and self.every is not Every.DAY:
+            raise ValueError(
+                "a place's worth follows the day where the limit is by the day, and this one is by the hour"
+            )
+        return self
+
+    @property
+    def follows(self) -> Following | None:
+        """How a place's worth follows the day; None where it does not."""
+        return self.place if isinstance(self.place, Following) else None
+
+    @property
+    def least(self) -> float:
+        """Dollars that a place is worth at least."""
+        return self.place.least if isinstance(self.place, Following) else self.place
+
+    @property
+    def wanted(self) -> str:
+        """What the demand for its places is kept by: what is wanted at another least worth is another demand."""
+        return f"{self.key}, to save more than ${self.least:,.2f}"
 
     @property
     def key(self) -> str:
@@ -66,7 +111,8 @@ class Limit(_Declared):
         return 1
 
     def __str__(self) -> str:
-        worth = f", each where it saves more than ${self.place:,.2f}" if self.place else ""
+        at_least = f"${self.least:,.2f}" + (" or as much as the day makes it worth" if self.follows else "")
+        worth = f", each where it saves more than {at_least}" if self.place else ""
         return f"at most {self.at_most} {self.action} {self.every.says} per {self.per}{worth}"
 
 
@@ -76,22 +122,24 @@ class Budget(_Declared):
     Each case counts with the price of its action.
     """
 
-    dollars: float = Field(ge=0, le=_CENTS_LARGEST / 100, allow_inf_nan=False)
+    dollars: float = Field(ge=0, le=_DOLLARS_LARGEST, allow_inf_nan=False)
     every: Literal[Every.DAY] = Every.DAY
     actions: tuple[str, ...] | None = Field(default=None, min_length=1)
     per: str | None = None
 
     @property
-    def place(self) -> float:
+    def least(self) -> float:
         """A budget has no places."""
         return 0.0
+
+    @property
+    def follows(self) -> None:
+        """A budget has no places."""
 
     @field_validator("dollars")
     @classmethod
     def _to_the_cent(cls, dollars: float) -> float:
-        if round(dollars * 100) / 100 != dollars:
-            raise ValueError(f"a budget is of whole cents, and {dollars!r} dollars are not")
-        return dollars
+        return to_the_cent(dollars, "a budget is")
 
     @property
     def key(self) -> str:
@@ -118,6 +166,12 @@ class Budget(_Declared):
 
 
 AnyLimit = Limit | Budget
+
+
+def to_the_cent(dollars: float, what: str) -> float:
+    if round(dollars * 100) / 100 != dollars:
+        raise ValueError(f"{what} of whole cents, and {dollars!r} dollars are not")
+    return dollars
 
 
 def contradictions(limits: Sequence[AnyLimit], actions: Sequence[str], safe_action: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ a case that goes to a person counts as nothing done.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,12 +20,16 @@ from automation.policy.authorization.requests import ModelStage
 from automation.policy.choice import NONE
 from automation.policy.costs import costs
 from automation.policy.deciding import AUTOMATED, Day, Weighed, outcomes_of
+from automation.policy.limits.demand import usual
 from automation.rollout.judging.holdout import CASE_KEY, EVENT_TIME, LABEL, Holdout
 from automation.rollout.judging.metrics import Compared, Metric, compare
 from automation.rollout.judging.resampling import Difference, Interval, Mean, interval
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from automation.policy.bundle import PolicyBundle
+    from automation.policy.limits.demand import Demands
     from automation.rollout.judging.holdout import Judged, Scored
     from automation.rollout.judging.plan import JudgingPlan
     from automation.rollout.judging.resampling import Resamples
@@ -133,9 +137,12 @@ class _Decided:
 def _decided(holdout: Holdout, scored: Scored, policy: PolicyBundle) -> _Decided:
     names = [action.name for action in policy.declared.actions]
     actions, automated, held_back, stakes = [], [], [], []
-    for number in range(len(holdout.days)):
-        weighed = Weighed(_day(holdout, scored, np.flatnonzero(holdout.day == number)), policy)
-        choice = weighed.choose({})
+    # What is usual is what the model itself wanted before: of its first days, nothing.
+    demands: dict[date, Demands] = {}
+    for number, at in enumerate(holdout.days):
+        day = _day(holdout, scored, np.flatnonzero(holdout.day == number))
+        weighed = Weighed(replace(day, usual=usual(policy.declared.limits, demands, at)), policy)
+        choice, demands[at] = weighed.choose({}), weighed.demand
         made = outcomes_of(weighed, choice)
         actions.append(made["action"].replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy())
         automated.append((made["status"] == AUTOMATED).to_numpy())
