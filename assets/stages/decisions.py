@@ -28,6 +28,7 @@ from automation.policy.evidence import decision_rows, evidence_of, usual_demand
 from automation.policy.limits.declared import Every, Limit
 from automation.policy.limits.demand import as_data as demands_as_data
 from automation.policy.limits.reservations import Reservation, commit, reserve, used
+from automation.policy.limits.shown import places
 from automation.policy.limits.use import Snapshot, Use, as_data
 from automation.resources import LakehouseResource
 from automation.settings import Settings, settings
@@ -99,6 +100,7 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
                     "automation rate": automated / max(1, rows.height),
                     "actions": image(bars(by_action, f"Decisions of {days.first}", "decisions")),
                     "rules": _rules(rows),
+                    **places(weighed, choice),
                     **explained(workload, rows, weighed, choice, reservation.snapshot.used),
                 },
             )

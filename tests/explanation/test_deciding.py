@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 from automation.explanation.bands import bands
 from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import Day, Weighed, decide, each_alone
+from automation.policy.limits.declared import Following, Limit
+from automation.policy.limits.demand import Demand, Wanted
 from automation.policy.limits.use import WHOLE_DAY, Use, as_data, from_data
 from tests.explanation.conftest import acting, dear, policy_with, turns
 from tests.policy.tables.made import Row
 
 BUDGET = {"dollars": 90.0, "actions": ["tell", "act"]}
 HOURLY = {"action": "tell", "at_most": 1, "per": "place", "every": "hour"}
+FOLLOWED = Limit(**acting(4), place=Following(least=1.0, days=7))
 ACT_HERE = Use("act per place every day", "here", WHOLE_DAY)
 UNLIKELY = Row("unlikely", "forbid", "{probability:.0%} is too little", {"action": '"act"', "probability": "< 0.5"})
 PROBABILITY = {"probability": {"type": "number", "minimum": 0, "maximum": 1}}
@@ -33,7 +36,9 @@ def day(parcels: pl.DataFrame, day_of: Callable[[pl.DataFrame], Day]) -> Day:
     made = day_of(parcels[100:130])
     # One that was not scored stands among them: it uses up no limit.
     problems = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit('["delay: required"]')).otherwise("problems")
-    return replace(made, scores=made.scores.with_columns(problems=problems))
+    # Five an hour usually want to be acted for here, and would save two dollars more than the least by it.
+    usual = {FOLLOWED.wanted: Demand(10, {"here": Wanted((50,) * 24, 24 * 50 * 200)})}
+    return replace(made, scores=made.scores.with_columns(problems=problems), usual=usual)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +48,15 @@ def day(parcels: pl.DataFrame, day_of: Callable[[pl.DataFrame], Day]) -> Day:
         policy_with(limits=[acting(2)]),
         policy_with(dear(40.0), limits=[acting(1), BUDGET, HOURLY]),
         policy_with(dear(40.0), UNLIKELY, inputs=PROBABILITY, limits=[acting(3), BUDGET]),
+        policy_with(dear(40.0), limits=[FOLLOWED.model_dump(), BUDGET]),
     ],
-    ids=["none may be acted for", "two may", "budget and hours", "forbidden, too"],
+    ids=["none may be acted for", "two may", "budget and hours", "forbidden, too", "a place follows the day"],
 )
 @pytest.mark.parametrize("others", [0, 1])
 def test_every_case_decided_again_at_its_turn_gets_what_the_day_gave_it(
     day: Day, policy: PolicyBundle, others: int
 ) -> None:
-    used = {ACT_HERE: others}
+    used = {ACT_HERE: others, Use(FOLLOWED.wanted, "here", WHOLE_DAY): 2 * others}
     whole = decide(day, policy, {}, used)
     for row, turn in enumerate(turns(day, policy, used)):
         said = from_data(json.loads(whole["limits_used"][row]))
@@ -68,6 +74,17 @@ def test_each_alone_on_what_its_row_says_of_the_limits_is_the_day(day: Day, othe
     assert each_alone(Weighed(day, policy), {}, said).equals(whole)
     for row in range(day.scores.height):
         assert each_alone(Weighed(day.alone(row), policy), {}, said[row : row + 1]).equals(whole[row])
+
+
+def test_what_a_place_was_worth_when_a_case_asked_for_it_is_among_its_rules(day: Day) -> None:
+    policy = policy_with(limits=[FOLLOWED.model_dump()])
+    asking = [turn for turn in turns(day, policy) if turn.weighed.wanted_before(FOLLOWED, 29) and turn.row % 2]
+    worth = {float(turn.choice.worth[turn.row, 0]) for turn in asking}
+    assert len(worth) > 2, "it follows the day"
+    for turn in asking:
+        [says] = [rule.says for rule in turn.applied() if rule.rule == f"limit {FOLLOWED.key}"] or [""]
+        if day.scored[turn.row]:
+            assert f"a place worth ${turn.choice.worth[turn.row, 0]:,.2f}" in says
 
 
 @bounded(max_examples=40, deadline=None)

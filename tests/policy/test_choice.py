@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automation.policy.choice import NONE, PERSON, Actions, Choice, choose
-from automation.policy.limits.declared import AnyLimit, Budget, Every, Limit
+from automation.policy.choice import NONE, PERSON, Actions, Choice, Usual, choose
+from automation.policy.limits.declared import AnyLimit, Budget, Every, Following, Limit
+from automation.policy.limits.demand import Demand, Wanted, worth
 from automation.policy.limits.use import WHOLE_DAY, Use
 
 NAMES, SAFE = ("proceed", "notify", "protect"), "proceed"
@@ -24,7 +25,14 @@ POOL: list[AnyLimit] = [
     Budget(dollars=0.06),
     Budget(dollars=0.04, actions=("protect",), per="origin"),
     Limit(action="notify", at_most=2, per="carrier", place=1.0),
+    Limit(action="notify", at_most=2, per="origin", place=Following(least=0.5, days=7)),
 ]
+# A place is worth more than the least only where much is usual: so much that one of two is.
+USUAL = {
+    limit.wanted: Demand(7, {"EWR": Wanted((3,) * 24, 9_000), None: Wanted((0,) * 23 + (99,), 6_000)})
+    for limit in POOL
+    if isinstance(limit, Limit) and limit.follows
+}
 
 
 @dataclass
@@ -35,10 +43,12 @@ class Day:
     groups: dict[str, list]
     hours: list[int]
     used: dict[Use, int]
+    minutes: list[int] = field(default_factory=list)
 
     def chosen(self, used: dict[Use, int] | None = None) -> Choice:
         used = self.used if used is None else used
-        return choose(self.actions, self.order, self.limits, self.groups, self.hours, used)
+        usual = Usual(USUAL, self.minutes)
+        return choose(self.actions, self.order, self.limits, self.groups, self.hours, used, usual)
 
     def use(self, case: int, limit: AnyLimit) -> Use:
         group = None if limit.per is None else self.groups[limit.per][case]
@@ -82,18 +92,40 @@ def days(draw) -> Day:
         {"origin": draw(column), "carrier": draw(column)},
         draw(st.lists(st.integers(0, 2), min_size=count, max_size=count)),
         {},
+        draw(st.lists(st.integers(0, 24 * 60 - 1), min_size=count, max_size=count)),
     )
     day.used = uses_of(draw, day)
     return day
+
+
+def wants(day: Day, case: int, limit: AnyLimit) -> bool:
+    """Whether a case would save more than the least by an action that the limit counts, beside those it does not."""
+    costs = day.actions.costs[case]
+    usable = [column for column in range(3) if day.actions.usable[case, column]]
+    within = [costs[column] for column in usable if limit in day.limited(column)]
+    without = [costs[column] for column in usable if limit not in day.limited(column)]
+    return bool(within and without) and min(without) - min(within) > limit.least
+
+
+def place(day: Day, case: int, limit: AnyLimit, chosen: dict[int, int]) -> float:
+    """What a place is worth when the turn of a case comes."""
+    if not isinstance(limit, Limit) or not limit.follows:
+        return limit.least
+    use = day.use(case, limit)
+    alike = [before for before in chosen if day.use(before, limit) == use]
+    seen = day.used.get(Use(limit.wanted, use.group, use.window), 0) + sum(wants(day, at, limit) for at in alike)
+    taken = day.used.get(use, 0) + sum(chosen[at] != PERSON and limit in day.limited(chosen[at]) for at in alike)
+    return worth(limit.follows, USUAL[limit.wanted], use.group, day.minutes[case], seen, limit.at_most - taken)
 
 
 def defined(day: Day) -> list[int]:
     """The definition, counted from the beginning for each case."""
     chosen: dict[int, int] = {}
     for case in day.order:
+        worth_of = {limit.key: place(day, case, limit, chosen) for limit in day.limits}
         chosen[case] = PERSON
         fit = [
-            (day.actions.costs[case, column] + sum(each.place for each in day.limited(column)), column)
+            (day.actions.costs[case, column] + sum(worth_of[each.key] for each in day.limited(column)), column)
             for column in range(3)
             if day.actions.open[case, column]
             and math.isfinite(day.actions.costs[case, column])
@@ -126,6 +158,11 @@ def total(day: Day, choice: Choice) -> dict[Use, int]:
         for limit in day.limited(column) if column != PERSON else ():
             use = day.use(case, limit)
             every[use] = every.get(use, 0) + day.units(case, int(column), limit)
+    for limit in day.limits:
+        if isinstance(limit, Limit) and limit.follows:
+            for case in day.order:
+                use = Use(limit.wanted, day.use(case, limit).group, WHOLE_DAY)
+                every[use] = every.get(use, 0) + wants(day, case, limit)
     return {use: units for use, units in every.items() if units}
 
 
@@ -134,9 +171,12 @@ def total(day: Day, choice: Choice) -> dict[Use, int]:
 def test_the_choice_is_what_its_definition_says(day: Day) -> None:
     choice = day.chosen()
     assert choice.chosen.tolist() == defined(day)
-    # With room for all, each case gets what it wants; what a place is worth is asked of it all the same.
-    unlimited = Day(day.actions, day.order, [roomy(limit) for limit in day.limits], day.groups, day.hours, {})
-    assert choice.wanted.tolist() == unlimited.chosen().chosen.tolist() == defined(unlimited)
+    # With room for all, each case gets what it wants; what a place is worth is asked of it all the same, but where that
+    # is the more, the fewer places are left.
+    unlimited = replace(day, limits=[roomy(limit) for limit in day.limits], used={})
+    assert unlimited.chosen().chosen.tolist() == defined(unlimited)
+    if not any(limit.follows for limit in day.limits):
+        assert choice.wanted.tolist() == unlimited.chosen().chosen.tolist()
     assert ((choice.held_back != NONE) == (choice.chosen != choice.wanted)).all()
     for case, number in enumerate(choice.held_back):
         if number != NONE:
@@ -162,18 +202,22 @@ def test_one_case_is_replayed_alone_from_what_was_used_at_its_turn(day: Day) -> 
             {name: values[one] for name, values in day.groups.items()},
             day.hours[one],
             choice.turns[case],
+            Usual(USUAL, day.minutes[one]),
         )
-        assert (alone.chosen[0], alone.wanted[0], alone.held_back[0], alone.turns[0]) == (
+        assert (alone.chosen[0], alone.wanted[0], alone.held_back[0], alone.turns[0], alone.worth[0].tolist()) == (
             choice.chosen[case],
             choice.wanted[case],
             choice.held_back[case],
             choice.turns[case],
+            choice.worth[case].tolist(),
         )
 
 
 @given(days(), st.data())
 def test_what_others_take_of_the_rest_changes_nothing_when_it_is_decided_again(day: Day, data) -> None:
-    """So a day decided again beside later batches comes out as before, whichever snapshot it is given."""
+    """So a day decided again beside later batches comes out as before, whichever snapshot it is given. Not where a
+    place's worth follows what is left: then it is decided anew on the rest."""
+    day.limits = [limit for limit in day.limits if not limit.follows]
     choice = day.chosen()
     later = dict(day.used)
     for limit in day.limits:

@@ -30,6 +30,7 @@ from automation.policy.deciding import (
     said_of,
 )
 from automation.policy.evidence import day_of, phrases
+from automation.policy.limits.demand import Demand, Wanted
 from automation.policy.limits.use import WHOLE_DAY, Use, from_data
 from automation.switches.switch import ALL_ON, WORKLOAD, Off, Switch, SwitchedOff, of_action, of_model
 from automation.workload import Workload
@@ -189,6 +190,15 @@ def test_a_case_that_a_place_saves_less_than_it_is_worth_leaves_it_and_the_reaso
         beside = f"saves ${saves:,.0f}, and its place is worth ${place:,.0f} to later cases"
         why = f"act for them would cost least, but {beside}"
         assert (why in row["reasons"]) == (action == "tell")
+    # Twenty usually come later for two places: a place is worth what a tenth of them save by it.
+    policy = small(declared({**ACT_PER_PLACE, "place": {"least": 1.0, "days": 7}}))
+    for worth, action in ((saves - 1, "act"), (saves + 1, "tell")):
+        beyond = round(7 * 20 * 100 * (worth - 1.0) / math.log(10))
+        demand = Demand(7, {"P": Wanted((0,) * 13 + (7 * 20,) + (0,) * 10, beyond)})
+        noon = replace(day(Case("a")), usual={policy.declared.limits[0].wanted: demand})
+        [row] = decide(noon, policy, {}, {}).iter_rows(named=True)
+        assert row["action"] == action
+        assert (f"its place is worth ${worth:,.0f} to later cases" in row["reasons"]) == (action == "tell")
 
 
 def test_what_others_used_is_not_there_to_take() -> None:
@@ -345,7 +355,7 @@ def test_the_pilot_decides_as_its_parts_say_when_they_are_asked_one_by_one(pilot
     order = flights.scores.with_row_index("row").sort("event_time", "case_key")["row"].to_list()
     for row in order:
         # A place is worth so much to later flights: it is taken where it saves more.
-        tolls = (0.0, 0.0, few.place)
+        tolls = (0.0, 0.0, few.least)
         options = [(asked[3 * row + n]["cost"] + tolls[n], n) for n in range(3) if verdicts[3 * row + n] != "forbid"]
         origin = flights.cases["origin"][row]
         options = [each for each in options if each[1] != 2 or taken.get(origin, 0) < 4]

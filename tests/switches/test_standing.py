@@ -168,4 +168,4 @@ def test_what_was_off_is_read_from_the_newest_event_of_a_day(ledger: Ledger) -> 
         assert as_decided(ledger, NAME, DAY).off == (held if data.get("switches_off") else ALL_ON)
     ledger.append(decisions_of(NAME, DAY), 3, [Happened(DECIDED, {"switches_off": ["protect"]}, NOW)])
     with pytest.raises(SwitchesInvalidError):
-        as_decided(ledger, NAME, DAY).off
+        as_decided(ledger, NAME, DAY)
