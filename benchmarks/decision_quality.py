@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -25,6 +26,9 @@ from automation.calendar import Days
 from benchmarks.pilot_year import FIRST, LAST, Year, ingested
 from benchmarks.process import fresh_home, measured
 from benchmarks.report import Figure, Peer, at_least, figure, machine, progress, show
+
+if TYPE_CHECKING:
+    from automation.policy.limits.demand import Demands
 
 FROZEN_AS_OF = date(2013, 3, 1)
 MEAN_AUC_GOAL = 0.79
@@ -51,9 +55,13 @@ def by_month(last: str) -> list[dict]:
     days = Days(FIRST, date.fromisoformat(last))
     year = ingested(Platform(settings()), days)
     frozen, result = year.trained(FROZEN_AS_OF), []
+    wanted: tuple[dict[date, Demands], dict[date, Demands]] = {}, {}
     for month in (part for part in days.months() if part.first >= FROZEN_AS_OF):
         retrained = frozen if month.first == FROZEN_AS_OF else year.trained(month.first)
-        found, beside = (judged(year, year.decided(model, year.cases(month))) for model in (retrained, frozen))
+        found, beside = (
+            judged(year, year.decided(model, year.cases(month), demands))
+            for model, demands in zip((retrained, frozen), wanted, strict=True)
+        )
         progress(f"{month.first:%B}: AUC {found.auc:.3f} retrained, {beside.auc:.3f} frozen")
         result.append(
             {

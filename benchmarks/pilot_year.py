@@ -21,9 +21,12 @@ from automation.versions import newest
 from benchmarks.report import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from automation.calendar import Days
     from automation.models import BoostedModel
     from automation.policy.bundle import PolicyBundle
+    from automation.policy.deciding import Weighed
     from automation.policy.limits.demand import Demands
     from automation.replay import Platform
     from automation.workload import Workload
@@ -73,22 +76,36 @@ class Year:
     def cases(self, days: Days) -> pl.DataFrame:
         return self.lake.read(self.workload.name, self.workload.spec.cases.table, days)
 
-    def decided(self, model: BoostedModel, cases: pl.DataFrame) -> pl.DataFrame:
+    def decided(
+        self, model: BoostedModel, cases: pl.DataFrame, demands: dict[date, Demands] | None = None
+    ) -> pl.DataFrame:
         """What the workload's policy, limits and reviews included, decides on a model's scores, day by day.
 
         Columns: the case key, day, probability (null where the vector breaks its contract), action and stake. A case
-        that goes to a person has the safe action. What is usual of limits whose places follow the day is what these
-        scores themselves wanted on the days before: on the first days nothing.
+        that goes to a person has the safe action. What is usual of limits whose places follow the day is what was
+        wanted on days before: ``demands`` holds it, and is given each day's.
         """
+        from automation.policy.deciding import outcomes_of
+
+        parts = []
+        for rows, weighed in self.weighed(model, cases, demands):
+            action = outcomes_of(weighed, weighed.choose({}))["action"]
+            told = rows.select(self.key, DAY, stake=pl.Series(weighed.stake))
+            parts.append(told.hstack([weighed.day.scores["probability"], action]))
+        return pl.concat(parts)
+
+    def weighed(
+        self, model: BoostedModel, cases: pl.DataFrame, demands: dict[date, Demands] | None = None
+    ) -> Iterator[tuple[pl.DataFrame, Weighed]]:
+        """Each day's cases, in order, and how the policy sees them before its limits. ``demands`` as in `decided`."""
         from automation.policy.authorization.requests import ModelStage
-        from automation.policy.deciding import Day, Weighed, outcomes_of
+        from automation.policy.deciding import Day, Weighed
         from automation.policy.limits.demand import usual
 
         key = self.key
         scored = cases.select(key).join(self.usable, on=key, how="inner", maintain_order="left")
         scored = scored.select(key, probability=pl.Series(model.predict(scored), dtype=pl.Float64))
-        parts = []
-        demands: dict[date, Demands] = {}
+        demands = {} if demands is None else demands
         cases = cases.sort(DAY, "event_time", key)
         given = cases.select(key, DAY).join(self.usable, on=key, how="left", maintain_order="left")
         by_day = zip(*(frame.partition_by(DAY, maintain_order=True) for frame in (cases, given)), strict=True)
@@ -111,10 +128,8 @@ class Year:
                 usual=usual(self.policy.declared.limits, demands, rows[DAY][0]),
             )
             weighed = Weighed(day, self.policy)
-            action = outcomes_of(weighed, weighed.choose({}))["action"]
             demands[rows[DAY][0]] = weighed.demand
-            parts.append(rows.select(key, DAY, stake=pl.Series(weighed.stake)).hstack([scores["probability"], action]))
-        return pl.concat(parts)
+            yield rows, weighed
 
 
 def ingested(platform: Platform, days: Days) -> Year:
