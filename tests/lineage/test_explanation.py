@@ -28,7 +28,7 @@ from automation.policy import activation
 from automation.policy.activation import NoPolicyError
 from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import Weighed, decide
-from automation.policy.evidence import UnreadableEvidenceError, phrases
+from automation.policy.evidence import Stood, UnreadableEvidenceError, phrases
 from automation.policy.limits.use import UsesInvalidError
 from automation.registry import ModelRegistry, UnknownVersionError
 from automation.replay import Platform
@@ -42,7 +42,8 @@ DAY = DECIDED.last
 def edited(workload: Workload, home: Home, found: Decided, **columns: pl.Expr) -> Decided:
     """The day as it were if somebody had changed its rows."""
     cases = home.lake.read(NAME, workload.spec.cases.table, DECIDED).filter(pl.col("day") == found.on)
-    return decided(workload, found.on, found.rows.with_columns(**columns), cases, found.used, found.evidence.off)
+    stood = Stood(found.used, found.evidence.off, found.evidence.usual)
+    return decided(workload, found.on, found.rows.with_columns(**columns), cases, stood)
 
 
 @pytest.fixture
@@ -131,9 +132,10 @@ def test_the_command_explains_and_names_the_rules_of_the_table(found: Decided) -
     assert "protect-saves: to hold seats elsewhere for the passengers is allowed: seats elsewhere for" in said
     assert "limit protect per origin every day: at most 60 protect a day per origin, each where it saves" in said
     rules = {each["rule"]: each["says"] for each in json.loads(result.stdout)["rules"]}
-    limit = "at most 60 protect a day per origin, each where it saves more than $200.00:"
+    limit = "at most 60 protect a day per origin, each where it saves more than $200.00 or than the day makes it worth:"
     assert re.match(
-        rf"{re.escape(limit)} \d+ of [A-Z]{{3}} used before this one", rules["limit protect per origin every day"]
+        rf"{re.escape(limit)} \d+ of [A-Z]{{3}} used before this one, \d+ left, a place worth \$200\.00",
+        rules["limit protect per origin every day"],
     )
     assert "authorization: Permitted by a_deciding_model_acts" in said
     with pytest.raises(UnknownDecisionError, match="no decision of a case nobody"):

@@ -111,7 +111,7 @@ class Limit(_Declared):
         return 1
 
     def __str__(self) -> str:
-        at_least = f"${self.least:,.2f}" + (" or as much as the day makes it worth" if self.follows else "")
+        at_least = f"${self.least:,.2f}" + (" or than the day makes it worth" if self.follows else "")
         worth = f", each where it saves more than {at_least}" if self.place else ""
         return f"at most {self.at_most} {self.action} {self.every.says} per {self.per}{worth}"
 

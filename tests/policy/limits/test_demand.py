@@ -143,7 +143,7 @@ def test_a_place_that_follows_the_day_is_declared_so() -> None:
     limit = Limit.model_validate({"action": "act", "at_most": 3, "per": "origin", "place": {"least": 200, "days": 28}})
     assert (limit.least, limit.follows) == (200.0, Following(least=200.0, days=28))
     assert str(limit) == (
-        "at most 3 act a day per origin, each where it saves more than $200.00 or as much as the day makes it worth"
+        "at most 3 act a day per origin, each where it saves more than $200.00 or than the day makes it worth"
     )
     with pytest.raises(ValueError, match="this one is by the hour"):
         Limit(action="act", at_most=3, per="origin", every=Every.HOUR, place=PLACE)
