@@ -4,9 +4,9 @@
 
 From March to December 2013 the workload's policy decides by models that are retrained on each first of a month. Its
 places go to whoever comes first, to whoever saves more than a fixed price by one, or, as declared, for what the day
-makes them worth (`automation.policy.limits.demand`). All else is alike, and so are the first seven days, before which
-nothing is usual. Dollars are realised ones, against doing nothing, of the cases whose outcome is known. The time that a
-choice takes is measured of the last month's days, each way in turn.
+makes them worth (`automation.policy.limits.demand`; the fixed price until seven days are known). All else is alike.
+Dollars are realised ones, against doing nothing, of the cases whose outcome is known. The time that a choice takes is
+measured of the last month's days, each way in turn.
 """
 
 from __future__ import annotations

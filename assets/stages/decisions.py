@@ -24,9 +24,9 @@ from automation.policy import activation
 from automation.policy.bundle import PolicyBundle
 from automation.policy.choice import Choice
 from automation.policy.deciding import Weighed, said_of
-from automation.policy.evidence import decision_rows, evidence_of, usual_demand
+from automation.policy.evidence import PastDemand, decision_rows, evidence_of
 from automation.policy.limits.declared import Every, Limit
-from automation.policy.limits.demand import as_data as demands_as_data
+from automation.policy.limits.demand import said as demand_said
 from automation.policy.limits.reservations import Reservation, commit, reserve, used
 from automation.policy.limits.shown import places
 from automation.policy.limits.use import Snapshot, Use, as_data
@@ -72,8 +72,10 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         with store.opened(chosen) as ledger:
             policy = activation.in_force(chosen, ledger, workload, days.first, now)
             off = _off(chosen, workload.name, policy, evidence.scores, days.first)
-            usual = usual_demand(ledger, workload.name, policy.declared.limits, days.first)
+            usual = PastDemand(lake, ledger, workload, policy).usual(days.first)
             weighed = Weighed(replace(evidence.day, off=off, usual=usual), policy)
+            # Said now: what the ledger cannot hold must not be decided.
+            demand_said(weighed.demand, usual)
 
             def choose(snapshot: Snapshot) -> tuple[Choice, Mapping[Use, int]]:
                 choice = weighed.choose(snapshot.used)
@@ -214,8 +216,7 @@ def _committed(
         "limits": {"stream": reservation.stream, "version": reservation.version},
         "limits_used": as_data(reservation.snapshot.used),
         "switches_off": weighed.day.off.as_data(),
-        "demand": demands_as_data(weighed.demand),
-        "demand_usual": demands_as_data(weighed.day.usual),
+        **demand_said(weighed.demand, weighed.day.usual),
         "models": sorted({f"{m} {v} {d}" for m, v, d in stored.select(MODEL).drop_nulls().iter_rows()}),
     }
     event = ledger_decisions.commit(ledger, workload.name, day, stored, evidence, now)

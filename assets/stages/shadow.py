@@ -1,5 +1,6 @@
 """Shadow decisions: what a candidate policy would have decided of the day's cases. Nothing comes of them."""
 
+from dataclasses import replace
 from datetime import date
 
 import dagster as dg
@@ -14,7 +15,7 @@ from automation.plots import bars, image
 from automation.policy import activation
 from automation.policy.backtest import NO_RULE, compared, redecided
 from automation.policy.deciding import MADE
-from automation.policy.evidence import as_decided
+from automation.policy.evidence import PastDemand, as_decided
 from automation.resources import LakehouseResource
 from automation.settings import settings
 from automation.workload import Stage, Workload
@@ -44,6 +45,8 @@ def build(workload: Workload) -> list[dg.AssetsDefinition]:
         with store.opened(chosen) as ledger:
             candidate = activation.shadow_of(chosen, ledger, workload.name, day)
             stood = as_decided(ledger, workload.name, day)
+            if candidate is not None:
+                stood = replace(stood, usual=PastDemand(lake, ledger, workload, candidate).usual(day))
         if candidate is None:
             if lake.exists(workload.name, SHADOW_DECISIONS):
                 lake.replace_days(workload.name, SHADOW_DECISIONS, pl.DataFrame(schema=SCHEMA), days)

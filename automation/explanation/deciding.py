@@ -118,7 +118,8 @@ class Turn:
         for number, (limit, use) in enumerate(zip(limits, self.weighed.uses[self.row], strict=True)):
             so = f", so not to {self._says(int(self.choice.wanted[self.row]))}" if number == held_back else ""
             used, left = self.used[use], max(0, limit.capacity - self.used[use])
-            worth = f", a place worth ${self.choice.worth[self.row, number]:,.2f}" if limit.follows else ""
+            asked = limit.follows and self.choice.asked[self.row, number]
+            worth = f", a place worth ${self.choice.worth[self.row, number]:,.2f}" if asked else ""
             says = (
                 f"{limit}: {_units(limit, used)}{_of(use)} used before this one, {_units(limit, left)} left{worth}{so}"
             )

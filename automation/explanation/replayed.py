@@ -2,8 +2,9 @@
 
 The row holds the features and what was used of the limits when the case's turn came, and names the model, the policy
 and the contract of the vector by digest; what is had by those digests makes it again, by itself. A whole day can be
-made again without what its rows say of the limits, from what the ledger says others had used of them. Compared is the
-canonical JSON that the ledger commits to (`automation.ledger.decisions`).
+made again without what its rows say of the limits, from what the ledger says others had used of them. What was usual
+where places follow the day is the ledger's in both cases. Compared is the canonical JSON that the ledger commits to
+(`automation.ledger.decisions`).
 """
 
 from __future__ import annotations

@@ -21,9 +21,8 @@ from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.policy.costs import costs
-from automation.policy.deciding import Weighed, decided
-from automation.policy.evidence import DECISIONS, as_decided, day_of, phrases
-from automation.policy.limits.demand import usual
+from automation.policy.deciding import decided
+from automation.policy.evidence import DECISIONS, PastDemand, as_decided, phrases, weighed_again
 from automation.policy.tables.answers import NO_RULE as NO_RULE_MATCHED
 from automation.versions import newest
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from automation.ledger.store import Ledger
     from automation.policy.bundle import PolicyBundle
     from automation.policy.evidence import Stood
-    from automation.policy.limits.demand import Demands
     from automation.workload import Workload
 
 OUTCOMES = "outcomes"
@@ -135,15 +133,11 @@ def backtest(
         )
     after = workload.calendar.within(Days(days.first, workload.calendar.days().last))
     labels = newest(lake.read(workload.name, OUTCOMES, after, ["case_key", "known_time", "label"]), "case_key")
-    parts: list[pl.DataFrame] = []
-    demands: dict[date, Demands] = {}
+    parts, demand = [], PastDemand(lake, ledger, workload, candidate)
     for number, day in enumerate(held, start=1):
         rows = lake.read(workload.name, DECISIONS, Days.one(day)).sort("event_time", "case_key")
         stood = as_decided(ledger, workload.name, day)
-        # What the policy of the time did not ask for, this one learns as it goes, as it would have.
-        own = usual(candidate.declared.limits, demands, day)
-        weighed = weighed_again(lake, workload, candidate, rows, replace(stood, usual={**own, **stood.usual}))
-        made, demands[day] = decided(weighed, phrases(workload), stood.used), weighed.demand
+        made = redecided(lake, workload, candidate, rows, replace(stood, usual=demand.usual(day)))
         parts.append(compared(rows, made, labels, policy_of))
         progress(number, len(held))
     return summed(candidate.version, held, pl.concat(parts))
@@ -156,15 +150,6 @@ def redecided(
     they ``stood`` when it was decided.
     """
     return decided(weighed_again(lake, workload, policy, rows, stood), phrases(workload), stood.used)
-
-
-def weighed_again(
-    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, stood: Stood
-) -> Weighed:
-    """A day's decisions, in order, as a policy sees them, with what was off and usual as it was."""
-    [day] = rows[DAY].unique()
-    cases = lake.read(workload.name, workload.spec.cases.table, Days.one(day))
-    return Weighed(replace(day_of(workload, rows, cases), off=stood.off, usual=stood.usual), policy)
 
 
 def compared(

@@ -13,7 +13,7 @@ import numpy as np
 
 from automation.policy.cents import cents
 from automation.policy.limits.declared import Every, Limit
-from automation.policy.limits.demand import HOURS, MINUTES, Demand, Demands, Wanted, worth
+from automation.policy.limits.demand import HOURS, MINUTES, MOST_DOLLARS, Demand, Demands, Wanted, worth
 from automation.policy.limits.use import WHOLE_DAY, Use, as_data, group_of
 
 if TYPE_CHECKING:
@@ -75,10 +75,12 @@ class Choice:
     - ``wanted``: the column it would be without limits, or `PERSON`: none is open to it.
     - ``held_back``: which of the limits stood against the wanted one, the first of them, or `NONE`.
     - ``turns``: what was used, when its turn came, of every limit that an action of it uses, and how many had wanted a
-      place whose worth follows the day. With that alone as snapshot, the case is decided again by itself. Empty for
-      cases that were not served.
+      place whose worth follows the day. With that as snapshot, and the same usual demand, the case is decided again by
+      itself. Empty for cases that were not served.
     - ``uses``: what all of them together use, and how many wanted such places: what is reserved.
-    - ``worth``: what a place in each limit was worth when the case's turn came, in dollars; by case and limit.
+    - ``worth``: what the case was asked for a place in each limit, in dollars; by case and limit.
+    - ``asked``: whether there was a place that it could have been asked for: an action of it uses the limit, and some
+      was left. Only there ``worth`` tells how the day goes.
     """
 
     chosen: np.ndarray
@@ -87,6 +89,7 @@ class Choice:
     turns: tuple[dict[Use, int], ...]
     uses: dict[Use, int]
     worth: np.ndarray
+    asked: np.ndarray
 
     def turns_as_data(self) -> list[dict[str, Any]]:
         """The turns as canonical JSON can say them: {limit: [[group, {window: units}], ...]} for each case."""
@@ -156,6 +159,7 @@ def _choose(
     within = within.reshape(len(actions.names), len(limits))
     least = np.array([limit.least for limit in limits], dtype=np.float64)
     places = np.tile(least, (count, 1))
+    asked = np.zeros((count, len(limits)), dtype=bool)
     weighed = np.where(usable, actions.costs + within @ least, np.inf)
     preferred = np.argsort(weighed, axis=1, kind="stable").tolist()
     left = usable.sum(axis=1).tolist()
@@ -179,6 +183,7 @@ def _choose(
                 continue
             seen = Use(limit.wanted, use.group, use.window)
             turns[case][seen] = taken.get(seen, 0)
+            asked[case, number] = turns[case][use] < limit.capacity
             if usual is not None:
                 places[case, number] = usual.of(limit, use, case, turns[case])
             if wants[case] > 0:
@@ -207,7 +212,7 @@ def _choose(
                 chosen[case] = column
                 break
     uses = {use: units for use, units in total.items() if units}
-    return Choice(chosen, wanted, held_back, tuple(turns), uses, places)
+    return Choice(chosen, wanted, held_back, tuple(turns), uses, places, asked)
 
 
 def wanting(actions: Actions, limit: AnyLimit) -> np.ndarray:
@@ -230,14 +235,19 @@ def demand_of(
     groups: Mapping[str, Sequence[Any]],
     minutes: Sequence[int],
 ) -> Demands:
-    """How many of the cases that are served want a place whose worth follows the day, and when: by limit."""
+    """How many of the cases that are served want a place whose worth follows the day, and when: by limit.
+
+    Where none of the cases is served (no score, say) it says nothing: that is no day on which nothing was wanted.
+    """
     found: Demands = {}
+    if len(actions.costs) and not len(order):
+        return found
     for limit in limits:
         if not isinstance(limit, Limit) or not limit.follows:
             continue
         beyond = wanting(actions, limit)
         asking = [case for case in order if beyond[case] > 0]
-        cents_beyond = cents(beyond)
+        cents_beyond = cents(np.minimum(beyond, MOST_DOLLARS))
         by_group: dict[str | None, list[int]] = {}
         for case in asking:
             by_group.setdefault(group_of(groups[limit.per][case]), []).append(case)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from automation.calendar import Days
 from automation.errors import WarrantError
 from automation.lakehouse import DAY
 from automation.ledger.decisions import stream
-from automation.policy.deciding import Day
+from automation.policy.deciding import Day, Weighed
 from automation.policy.limits.demand import from_data as demands_from_data
 from automation.policy.limits.demand import longest, usual
 from automation.policy.limits.use import from_data
@@ -22,11 +23,9 @@ from automation.switches.switch import from_data as off_from_data
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from automation.calendar import Days
     from automation.lakehouse import Lakehouse
     from automation.ledger.store import Ledger
     from automation.policy.bundle import PolicyBundle
-    from automation.policy.limits.declared import AnyLimit
     from automation.policy.limits.demand import Demands
     from automation.policy.limits.use import Use
     from automation.workload import Workload
@@ -89,18 +88,74 @@ def as_decided(ledger: Ledger, workload: str, day: date) -> Stood:
     return Stood(
         from_data(said.get("limits_used", {})),
         off_from_data(said.get("switches_off", [])),
-        demands_from_data(said.get("demand_usual", {})),
+        demands_from_data(said.get("demand_usual", {}), _of(workload, day)),
     )
 
 
-def usual_demand(ledger: Ledger, workload: str, limits: Sequence[AnyLimit], day: date) -> Demands:
-    """What is usually wanted of limits whose places follow the day: of the days before, as the ledger committed to
-    them."""
-    demands = {}
-    for before in (day - timedelta(days=number) for number in range(1, longest(limits) + 1)):
-        if events := ledger.events(stream(workload, before)):
-            demands[before] = demands_from_data(events[-1].data.get("demand", {}))
-    return usual(limits, demands, day)
+def weighed_again(
+    lake: Lakehouse, workload: Workload, policy: PolicyBundle, rows: pl.DataFrame, stood: Stood
+) -> Weighed:
+    """A day's decisions, in order, as a policy sees them, with what was off and usual as it was."""
+    [day] = rows[DAY].unique()
+    cases = lake.read(workload.name, workload.spec.cases.table, Days.one(day))
+    return Weighed(replace(day_of(workload, rows, cases), off=stood.off, usual=stood.usual), policy)
+
+
+@dataclass
+class PastDemand:
+    """What a policy's limits usually have wanted of them, where places follow the day: by the days before.
+
+    What a day wanted under this policy the ledger says. What it would have wanted, where another one decided, is worked
+    out from its decisions: so a policy is tried, shadows and begins as if it had been there before.
+    """
+
+    lake: Lakehouse
+    ledger: Ledger
+    workload: Workload
+    policy: PolicyBundle
+    _known: dict[date, Demands] = field(default_factory=dict)
+
+    def usual(self, day: date) -> Demands:
+        """What is usual on a day. One that this policy decided before is decided by what was usual then: what has
+        become of days before it since does not change it.
+
+        Raises:
+            DemandInvalidError: an event says something else there.
+        """
+        limits = self.policy.declared.limits
+        if not (days := longest(limits)):
+            return {}
+        events = self.ledger.events(stream(self.workload.name, day))
+        if events and self._is_ours(events[-1].data):
+            return demands_from_data(events[-1].data["demand_usual"], _of(self.workload.name, day))
+        before = [day - timedelta(days=number) for number in range(1, days + 1)]
+        return usual(limits, {each: found for each in before if (found := self._of(each))}, day)
+
+    def _of(self, day: date) -> Demands:
+        """What was wanted on a day."""
+        if day not in self._known:
+            events = self.ledger.events(stream(self.workload.name, day))
+            if events and self._is_ours(events[-1].data):
+                self._known[day] = demands_from_data(events[-1].data["demand"], _of(self.workload.name, day))
+            else:
+                self._known[day] = self._worked_out(day)
+        return self._known[day]
+
+    def _is_ours(self, said: Mapping[str, Any]) -> bool:
+        return said.get("policy_version") == self.policy.version and "demand" in said
+
+    def _worked_out(self, day: date) -> Demands:
+        name = self.workload.name
+        if not self.lake.exists(name, DECISIONS):
+            return {}
+        rows = self.lake.read(name, DECISIONS, Days.one(day)).sort("event_time", "case_key")
+        if rows.is_empty():
+            return {}
+        return weighed_again(self.lake, self.workload, self.policy, rows, Stood()).demand
+
+
+def _of(workload: str, day: date) -> str:
+    return f"The newest event of {stream(workload, day)}"
 
 
 def day_of(workload: Workload, scores: pl.DataFrame, cases: pl.DataFrame) -> Day:

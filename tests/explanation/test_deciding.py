@@ -18,7 +18,7 @@ from automation.explanation.bands import bands
 from automation.policy.bundle import PolicyBundle
 from automation.policy.deciding import Day, Weighed, decide, each_alone
 from automation.policy.limits.declared import Following, Limit
-from automation.policy.limits.demand import Demand, Wanted
+from automation.policy.limits.demand import Demand, Wanted, worth
 from automation.policy.limits.use import WHOLE_DAY, Use, as_data, from_data
 from tests.explanation.conftest import acting, dear, policy_with, turns
 from tests.policy.tables.made import Row
@@ -78,13 +78,18 @@ def test_each_alone_on_what_its_row_says_of_the_limits_is_the_day(day: Day, othe
 
 def test_what_a_place_was_worth_when_a_case_asked_for_it_is_among_its_rules(day: Day) -> None:
     policy = policy_with(limits=[FOLLOWED.model_dump()])
-    asking = [turn for turn in turns(day, policy) if turn.weighed.wanted_before(FOLLOWED, 29) and turn.row % 2]
-    worth = {float(turn.choice.worth[turn.row, 0]) for turn in asking}
-    assert len(worth) > 2, "it follows the day"
-    for turn in asking:
+    told, places = {}, FOLLOWED.at_most
+    for turn in turns(day, policy):
         [says] = [rule.says for rule in turn.applied() if rule.rule == f"limit {FOLLOWED.key}"] or [""]
-        if day.scored[turn.row]:
-            assert f"a place worth ${turn.choice.worth[turn.row, 0]:,.2f}" in says
+        here = turn.row % 2 == 1
+        seen, left = turn.weighed.wanted_before(FOLLOWED, turn.row), places - turn.used[turn.weighed.uses[turn.row][0]]
+        minute = 12 * 60 + 10 * turn.row
+        price = worth(FOLLOWED.follows, day.usual[FOLLOWED.wanted], "here" if here else "there", minute, seen, left)
+        # Where there is no place left, and where no score says what one would save, nothing was asked for one.
+        assert (f"a place worth ${price:,.2f}" in says) == (left > 0 and bool(day.scored[turn.row])), turn.row
+        if here and "a place worth" in says:
+            told[turn.row] = price
+    assert len(set(told.values())) > 2, "it follows the day"
 
 
 @bounded(max_examples=40, deadline=None)

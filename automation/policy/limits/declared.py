@@ -10,10 +10,11 @@ limits:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +50,12 @@ class Following(_Declared):
 
     least: float = Field(ge=0, le=_DOLLARS_LARGEST, allow_inf_nan=False)
     days: int = Field(ge=7, le=366, strict=True)
-    weight: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    weight: float = Field(default=2.0, ge=0.01, le=1e6, allow_inf_nan=False)
+
+    @field_validator("least", "weight", mode="before")
+    @classmethod
+    def _numbers(cls, given: object) -> object:
+        return no_truth(given)
 
     @field_validator("least")
     @classmethod
@@ -69,7 +75,16 @@ class Limit(_Declared):
     at_most: int = Field(ge=0, strict=True)
     per: str
     every: Every = Every.DAY
-    place: Annotated[float, Field(ge=0, le=_DOLLARS_LARGEST, allow_inf_nan=False)] | Following = 0.0
+    place: Annotated[
+        Annotated[float, Field(ge=0, le=_DOLLARS_LARGEST, allow_inf_nan=False), Tag("price")]
+        | Annotated[Following, Tag("following")],
+        Discriminator(lambda given: "following" if isinstance(given, Following | Mapping) else "price"),
+    ] = 0.0
+
+    @field_validator("place", mode="before")
+    @classmethod
+    def _a_number_or_how_it_follows(cls, given: object) -> object:
+        return no_truth(given)
 
     @model_validator(mode="after")
     def _a_day_to_follow(self) -> Self:
@@ -166,6 +181,14 @@ class Budget(_Declared):
 
 
 AnyLimit = Limit | Budget
+
+
+def no_truth(given: object) -> object:
+    """What was given, unless it is true or false: pydantic would take that for a number of dollars."""
+    if isinstance(given, bool):
+        says = f"{str(given).lower()} is no number; a place that follows the day says {{least: ..., days: ...}}"
+        raise ValueError(says)  # noqa: TRY004 - pydantic tells whose value it is of this one alone
+    return given
 
 
 def to_the_cent(dollars: float, what: str) -> float:

@@ -16,6 +16,7 @@ Research 37 (2012). Nothing in it is known later than the case: what is usual is
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -34,8 +35,18 @@ HOURS, MINUTES = 24, 60
 FEWEST_DAYS = 7
 
 
+# What a case would save beyond the least counts up to this: a sum of many must be a number that canonical JSON can say.
+MOST_DOLLARS = 1_000_000.0
+# An event has at most 65,535 bytes, and there is more in it than demand.
+MOST_BYTES = 50_000
+
+
 class DemandInvalidError(WarrantError):
     """This does not say how many cases wanted a place."""
+
+
+class DemandTooWideError(WarrantError):
+    """There are too many values of a limit's column for the ledger to hold what each of them wanted."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +154,25 @@ def as_data(demands: Demands) -> dict[str, Any]:
     }
 
 
-def from_data(said: Any) -> Demands:
-    """What `as_data` wrote.
+def said(of_day: Demands, usual: Demands) -> dict[str, Any]:
+    """What the event of a day says of demand: what its cases wanted, and what was usual when it was decided.
+
+    Raises:
+        DemandTooWideError: an event does not hold it.
+    """
+    data = {"demand": as_data(of_day), "demand_usual": as_data(usual)}
+    if (size := len(json.dumps(data))) > MOST_BYTES:
+        wanted, demand = max((*of_day.items(), *usual.items()), key=lambda item: len(item[1].groups))
+        raise DemandTooWideError(
+            f"What was wanted of {wanted} has {len(demand.groups):,} values; all demand has {size:,} bytes, and the "
+            f"event of a day holds {MOST_BYTES:,}.",
+            remedy="Give the limit a column of fewer values, or its place a fixed worth.",
+        )
+    return data
+
+
+def from_data(said: Any, of: str = "This") -> Demands:
+    """What `as_data` wrote. ``of``: where it stands, in words.
 
     Raises:
         DemandInvalidError: it did not write this.
@@ -159,7 +187,7 @@ def from_data(said: Any) -> Demands:
         }
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise DemandInvalidError(
-            f"This does not say how many cases wanted a place: {error}.",
+            f"{of} does not say how many cases wanted a place: {error}.",
             remedy="It is {limit: [days, [[group, {hour: cases}, cents], ...]]}, all whole and not negative.",
         ) from error
 

@@ -4,6 +4,9 @@ A day's use is the stream ``limits/WORKLOAD/DAY``. A batch (a run of the day, a 
 itself) reserves what its choice uses, given what others have used. Of two that decide at once one is appended first;
 the other chooses again on what is left. So together they never use more than there is.
 
+A place whose worth follows the day is worth more where others took some: decided again after that, a batch may choose
+otherwise. Then that stands.
+
 Decided again, a batch replaces what it reserved before; until the new use is committed, others see the greater of the
 two, so that whichever of them comes to stand fits. What comes out as it did before is not appended again: a day that is
 replayed is chosen on the snapshot it was chosen on the first time, and the ledger stays as it was.

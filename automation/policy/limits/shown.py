@@ -32,20 +32,20 @@ def places(weighed: Weighed, choice: Choice) -> dict[str, dg.MetadataValue]:
     where none does. In dollars and local time."""
     records, plots = [], {}
     hour = np.array(weighed.day.minutes, dtype=np.int64) // MINUTES
-    served = np.zeros(len(hour), dtype=bool)
-    served[weighed.order] = True
     for number, limit in enumerate(weighed.declared.limits):
         if limit.follows is None:
             continue
         usual = weighed.day.usual.get(limit.wanted, Demand(0))
-        wanted = weighed.demand[limit.wanted]
+        wanted = weighed.demand.get(limit.wanted, Demand())
         group = np.array([uses[number].group for uses in weighed.uses], dtype=object)
         within = np.array([limit.limits(name, weighed.declared.safe_action) for name in weighed.names], dtype=bool)
         got = (choice.chosen != PERSON) & within[choice.chosen]
-        hours = range(int(hour[served].min(initial=0)), int(hour[served].max(initial=0)) + 1)
+        # Those whom a place would save something, while there was one: of others nothing was asked.
+        asked = [row for row in weighed.order if choice.asked[row, number]]
+        hours = range(min(hour[asked], default=0), max(hour[asked], default=0) + 1)
         series = {}
-        for of in sorted(set(group[served]), key=str):
-            rows = [row for row in weighed.order if group[row] == of]
+        for of in sorted(set(group[asked]), key=str):
+            rows = [row for row in asked if group[row] == of]
             worth = choice.worth[rows, number]
             records.append(
                 dg.TableRecord(
@@ -65,7 +65,7 @@ def places(weighed: Weighed, choice: Choice) -> dict[str, dg.MetadataValue]:
             series[str(of)] = [float(by_hour[at].mean()) if by_hour[at].size else 0.0 for at in hours]
         title = f"What a place was worth by the hour: {limit.key}"
         plots[f"worth of a place: {limit.key}"] = image(
-            beside([f"{at:02}" for at in hours], series, title, "dollars, mean of the cases")
+            beside([f"{at:02}" for at in hours], series, title, "dollars, mean of those who asked")
         )
     if not records:
         return {}

@@ -14,12 +14,15 @@ from automation.policy.choice import Actions, Usual, choose, demand_of
 from automation.policy.limits.declared import Budget, Every, Following, Limit
 from automation.policy.limits.demand import (
     FEWEST_DAYS,
+    MOST_DOLLARS,
     Demand,
     DemandInvalidError,
+    DemandTooWideError,
     Wanted,
     as_data,
     from_data,
     longest,
+    said,
     usual,
     worth,
 )
@@ -123,11 +126,39 @@ def test_what_is_usual_is_of_the_days_before_that_the_limit_learns_from() -> Non
     assert (longest([LIMIT, Budget(dollars=1.0)]), longest([])) == (28, 0)
 
 
+def test_a_day_on_which_nothing_was_served_is_no_day_that_wanted_nothing() -> None:
+    actions = Actions(("wait", "act"), "wait", np.array([[0.0, -900.0]]), np.ones((1, 2), int), np.ones((1, 2), bool))
+    origin = {"origin": ["EWR"]}
+    limit = LIMIT.model_copy(update={"action": "act"})
+    assert demand_of(actions, [], [limit], origin, [0]) == {}
+    assert demand_of(actions, [0], [limit], origin, [0])[limit.wanted].of("EWR").cases == 1
+    # A day without any case is one.
+    none = Actions(("wait", "act"), "wait", np.zeros((0, 2)), np.zeros((0, 2), int), np.zeros((0, 2), bool))
+    assert demand_of(none, [], [limit], {"origin": []}, []) == {limit.wanted: Demand()}
+
+
+def test_what_is_absurdly_much_is_counted_as_much_as_can_be_said() -> None:
+    costs = np.array([[0.0, -1e300], [0.0, -900.0]])
+    actions = Actions(("wait", "act"), "wait", costs, np.ones((2, 2), int), np.ones((2, 2), bool))
+    limit = LIMIT.model_copy(update={"action": "act"})
+    found = demand_of(actions, [0, 1], [limit], {"origin": ["EWR"] * 2}, [0, 0])
+    assert found[limit.wanted].of("EWR").beyond == round((MOST_DOLLARS + 700) * 100)
+    assert from_data(as_data(found)) == found
+
+
+def test_more_values_than_an_event_holds_are_refused_before_anything_is_decided() -> None:
+    wide = {LIMIT.wanted: Demand(1, {f"N{n}": wanted(h8=2, h15=8) for n in range(2_000)})}
+    assert said({}, {}) == {"demand": {}, "demand_usual": {}}
+    with pytest.raises(DemandTooWideError, match=r"2,000 values; all demand has \d+,\d+ bytes") as raised:
+        said({}, wide)
+    assert "a column of fewer values" in raised.value.remedy
+
+
 def test_demand_is_read_as_it_was_written() -> None:
     demands = {LIMIT.wanted: Demand(3, {"EWR": wanted(h8=2, h15=8), None: wanted(h0=1), "JFK": Wanted()})}
-    said = json.loads(json.dumps(as_data(demands)))
-    assert said == {LIMIT.wanted: [3, [[None, {"0": 1}, 10_000], ["EWR", {"8": 2, "15": 8}, 100_000]]]}
-    assert as_data(from_data(said)) == said
+    told = json.loads(json.dumps(as_data(demands)))
+    assert told == {LIMIT.wanted: [3, [[None, {"0": 1}, 10_000], ["EWR", {"8": 2, "15": 8}, 100_000]]]}
+    assert as_data(from_data(told)) == told
     for wrong in (
         [],
         {"x": 1},
@@ -147,6 +178,9 @@ def test_a_place_that_follows_the_day_is_declared_so() -> None:
     )
     with pytest.raises(ValueError, match="this one is by the hour"):
         Limit(action="act", at_most=3, per="origin", every=Every.HOUR, place=PLACE)
+    for wrong in (True, {"least": True, "days": 28}, {"least": 1, "days": 28, "weight": True}):
+        with pytest.raises(ValueError, match="true is no number; a place that follows the day says"):
+            Limit.model_validate({"action": "act", "at_most": 3, "per": "origin", "place": wrong})
     for wrong in ({"least": -1, "days": 28}, {"least": 0.001, "days": 28}, {"least": 1, "days": 6}, {"days": 28}):
         with pytest.raises(ValueError, match=r"least|days|cents"):
             Limit.model_validate({"action": "act", "at_most": 3, "per": "origin", "place": wrong})
