@@ -168,7 +168,7 @@ def test_a_day_explained_in_dagster_has_one_decision_of_each_kind_and_says_what_
     last = platform.instance.get_latest_materialization_event(dg.AssetKey([NAME, "decisions"]))
     assert last is not None
     assert last.asset_materialization is not None
-    assert {"first decisions", "why"} <= last.asset_materialization.metadata.keys()
+    assert {"first decisions", "why", "places"} <= last.asset_materialization.metadata.keys()
 
 
 def test_a_day_made_again_has_the_same_bytes_and_a_row_that_was_changed_has_not(

@@ -223,7 +223,7 @@ def test_an_asset_shows_its_columns_and_its_decisions_in_words(page: Page, home:
     page.see("Columns", "wind_gust_mph", "flight-data", "Delta Lake")
     page.picture("columns")
     page.browser.get(f"{page.dagster}/assets/{NAME}/decisions?view=partitions&partition={decided}")
-    page.see("automation rate", "first decisions")
+    page.see("automation rate", "first decisions", "places")
     page.picture("decisions")
 
 

@@ -188,6 +188,11 @@ def test_what_is_off_decides_nothing_is_evidence_and_the_day_is_made_again_alike
     decide_again(platform)
     assert decided(home).equals(before)
     assert (evidence(platform)["switches_off"], shown(platform)) == ([], "nothing")
+    # What the day wanted of places that follow it is in its event, and what was usual: of the one day before it.
+    wanted = "protect per origin every day, to save more than $200.00"
+    (of_day, groups), (of_usual, _) = (evidence(platform)[name][wanted] for name in ("demand", "demand_usual"))
+    assert (of_day, of_usual) == (1, 1)
+    assert {group for group, *_ in groups} <= {"EWR", "JFK", "LGA"}
     shutil.rmtree(home.folder / "lakehouse" / NAME / "shadow_decisions")
 
 

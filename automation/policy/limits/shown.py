@@ -50,7 +50,7 @@ def places(weighed: Weighed, choice: Choice) -> dict[str, dg.MetadataValue]:
             records.append(
                 dg.TableRecord(
                     {
-                        "limit": str(limit),
+                        "limit": limit.key,
                         "of": str(of),
                         "usually want one": round(usual.of(of).cases / max(1, usual.days), 1),
                         "days that is of": usual.days,
