@@ -73,6 +73,27 @@ def test_validation_is_on_the_newest_rows_which_training_had_not_seen(fitted, da
     assert blind.model.digest != fitted.model.digest
 
 
+def test_validation_is_of_a_model_that_is_trained_as_the_candidate_is(fitted, data) -> None:
+    frame, label = data
+    values, names, seen = matrix(frame, frame.columns), list(frame.columns), ROWS - fitted.validation_rows
+    boosters = [
+        lgb.train(
+            {**recipe.PARAMETERS, "seed": 7 + number},
+            lgb.Dataset(
+                values[:seen],
+                label[:seen],
+                feature_name=names,
+                categorical_feature=["origin_code"],
+                params={"verbosity": -1},
+            ),
+            num_boost_round=fitted.parameters["trees"],
+        )
+        for number in range(recipe.BOOSTERS)
+    ]
+    odds = np.mean([each.predict(values[seen:], raw_score=True) for each in boosters], axis=0)
+    assert fitted.validation_probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-12)
+
+
 def test_a_model_predicts_alike_one_by_one_and_together(fitted, data) -> None:
     frame = data[0].head(50)
     one_by_one = np.concatenate([fitted.model.predict(frame[row]) for row in range(frame.height)])
