@@ -310,7 +310,7 @@ def show(card: Scorecard, policy: Policy) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=110)
+    console = Console(width=120)
 
     def table(title: str, columns: list[str], rows: list[tuple[str, ...]]) -> None:
         made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
