@@ -69,14 +69,15 @@ def by_month(last: str) -> dict[str, dict]:
     demands: dict[str, dict[date, Demands]] = {name: {} for name in years}
     found: dict[str, dict] = {name: {"saved": {}} for name in years}
     months = [part for part in days.months() if part.first >= DECIDES_FROM]
-    for month in months:
-        model, cases = year.trained(month.first), year.cases(month)
+    models = {month: year.trained(month.first) for month in months}
+    for month, model in models.items():
+        cases = year.cases(month)
         for name, each in years.items():
             began = time.perf_counter()
             saved = judged(each, each.decided(model, cases, demands[name])).saved
             found[name]["saved"][f"{month.first:%Y_%m}"] = saved
             progress(f"{month.first:%B}: ${saved:,.0f} {name.replace('_', ' ')}, {time.perf_counter() - began:.0f} s")
-    for name, milliseconds in _choice_times(years, demands, year.trained(months[-1].first), months[-1]).items():
+    for name, milliseconds in _choice_times(years, demands, models[months[-1]], months[-1]).items():
         found[name]["choice_ms"] = milliseconds
     return found
 
